@@ -1,0 +1,1 @@
+"""What would have happened: the exchange's rules, fills, accounts and the comparison."""

@@ -1,0 +1,1 @@
+"""What happened, and what it implies: notes become events, events become scores."""
