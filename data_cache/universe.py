@@ -44,8 +44,8 @@ def load_universe(name: str = "liquid_cooling") -> pl.DataFrame:
         name: one of ``universes()``.
 
     Returns:
-        One row a company, no nulls: ``symbol`` (``002837.SZ``), ``name`` (short name today), ``segment`` (one of
-        ``SEGMENTS``), ``exposure`` (0 to 1: the part of the thesis it carries), ``why`` (one sentence).
+        One row a company, no nulls: ``symbol`` (``002837.SZ``), ``name`` (short name today), ``segment``
+        (one of ``SEGMENTS``), ``exposure`` (0 to 1: its part in the thesis), ``why`` (a sentence).
 
     Raises:
         UnknownName: where no such list exists; the nearest is suggested.
