@@ -23,3 +23,21 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"needs the real data in {SHARED.name}/ beside the checkout")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def sample_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sample store with the sample notes' events; made once, to be read only."""
+    from data_cache import sample
+    from data_cache.store import Store
+    from signals.extract import extract
+    from signals.note import read_note
+
+    path = tmp_path_factory.mktemp("sample") / "sample.duckdb"
+    store = Store.create(path, sample=True)
+    sample.fill(store)
+    for note_path in sample.notes():
+        note = read_note(note_path)
+        store.put_note(note.row())
+        store.put_events(extract(note))
+    return path

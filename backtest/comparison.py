@@ -1,0 +1,285 @@
+"""Strategies side by side over one stretch of one snapshot, with the honest figures beside the flattering ones.
+
+Every strategy gets the same market, panel, cash and execution. The table says what was kept after costs; the
+deflated Sharpe ratio and the probability of overfitting say how much of the best row may be luck among the
+strategies tried.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from backtest import statistics as st
+from backtest.attribution import attribute, events_behind, quotes
+from backtest.result import Backtest, Inputs, load, run_on
+from data_cache.errors import NoData, UsageError
+from signals.scores import contributions
+
+if TYPE_CHECKING:
+    from backtest.execution import Execution
+    from data_cache.store import Store
+    from strategies import Strategy
+
+__all__ = ["Comparison", "compare"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """The answer, as frames; ``to_html`` is the page a person reads.
+
+    Attributes:
+        results: label → backtest, in the order asked for.
+        table: one row a strategy, and the benchmark last; see ``_row`` for the columns and units.
+        benchmark: date, close (index points) and value (as if the cash had followed the index); empty if none.
+        attribution: label → fills with the events behind them.
+        events: the events behind any fill, with their quotes.
+        overfitting: probability that the best strategy here is overfitted (CSCV); NaN with one strategy.
+    """
+
+    results: dict[str, Backtest]
+    inputs: Inputs
+    table: pl.DataFrame
+    benchmark_symbol: str | None
+    benchmark: pl.DataFrame
+    attribution: dict[str, pl.DataFrame]
+    events: pl.DataFrame
+    overfitting: float
+    created_at: dt.datetime
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write one self-contained page, readable without a network; returns its path."""
+        from backtest.report.page import render
+
+        return write_whole(Path(path), render(self))
+
+    def to_parquet(self, folder: str | Path) -> Path:
+        """Write table, equity, fills, rejections, attribution and events as Parquet files; returns the folder."""
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        for name, frame in self.frames().items():
+            frame.write_parquet(target / f"{name}.parquet")
+        return target
+
+    def frames(self) -> dict[str, pl.DataFrame]:
+        """Every frame of the comparison by name, strategies stacked under a ``strategy`` column."""
+        return {
+            "table": self.table,
+            "benchmark": self.benchmark,
+            "equity": self._stacked(lambda r: r.equity),
+            "fills": self._stacked(lambda r: r.fills),
+            "rejections": self._stacked(lambda r: r.rejections),
+            "attribution": pl.concat([_labelled(k, f) for k, f in self.attribution.items()]),
+            "events": self.events,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison as plain values: the table, the cards, refusals by reason, the events behind trades."""
+        return {
+            "sample": self.inputs.sample,
+            "start": self.inputs.start,
+            "end": self.inputs.end,
+            "benchmark": self.benchmark_symbol,
+            "basis": self.inputs.basis,
+            "snapshot": self.inputs.snapshot,
+            "table": self.table,
+            "overfitting": self.overfitting,
+            "rejections": {
+                label: refusals(result) for label, result in self.results.items()
+            },
+            "events": self.events,
+            "cards": {label: result.card.as_dict() for label, result in self.results.items()},
+        }
+
+    def _stacked(self, pick: Callable[[Backtest], pl.DataFrame]) -> pl.DataFrame:
+        return pl.concat([_labelled(label, pick(result)) for label, result in self.results.items()])
+
+
+def compare(
+    strategies: Sequence[Strategy],
+    store: Store,
+    *,
+    start: str | dt.date | None = None,
+    end: str | dt.date | None = None,
+    benchmark: str | None = "000300.SH",
+    cash: float = 1_000_000.0,
+    execution: Execution | None = None,
+    universe: str | None = None,
+    verify: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Comparison:
+    """Backtest each strategy on the same inputs and put them side by side.
+
+    Args:
+        strategies: one at least; two of one class are told apart by their parameters.
+        store: an open store.
+        start: first decision date; default the first stored bar of the universe.
+        end: last session; default the last stored bar.
+        benchmark: an index in the store, or None.
+        cash: yuan each strategy begins with.
+        execution: the same for all.
+        universe: see ``backtest.run``.
+        verify: check every strategy against vectorbt's own simulation.
+        progress: told, in a few words, what is being done.
+
+    Raises:
+        UsageError: no strategy given.
+        NoData: nothing stored in the range, or the benchmark is not stored.
+    """
+    if not strategies:
+        raise UsageError("no strategy given; `ashare strategies` lists them")
+    tell = progress or (lambda _: None)
+    tell("reading prices and events")
+    inputs = load(store, strategies, start=start, end=end, universe=universe)
+    labels = label(strategies)
+    results: dict[str, Backtest] = {}
+    for name, strategy in zip(labels, strategies, strict=True):
+        tell(f"running {name}")
+        results[name] = run_on(strategy, inputs, cash=cash, execution=execution, verify=verify)
+    tell("tracing trades to events")
+    index = _benchmark(store, benchmark, inputs, cash)
+    pushes = contributions(
+        inputs.events, inputs.calendar, inputs.universe, start=inputs.start, end=inputs.end
+    )
+    traced = {name: attribute(result, pushes) for name, result in results.items()}
+    behind = events_behind(traced.items(), inputs.events)
+    behind = behind.join(quotes(behind, store.notes()), on="event_id", how="left", maintain_order="left")
+    daily = [st.returns(r.equity["value"].to_numpy()) for r in results.values()]
+    rows = [_row(name, result, daily, index) for name, result in results.items()]
+    if benchmark is not None:
+        rows.append(_index_row(benchmark, index))
+    return Comparison(
+        results=results,
+        inputs=inputs,
+        table=pl.DataFrame(rows, infer_schema_length=None),
+        benchmark_symbol=benchmark,
+        benchmark=index,
+        attribution=traced,
+        events=behind,
+        overfitting=st.probability_of_overfitting(daily),
+        created_at=dt.datetime.now(dt.UTC),
+    )
+
+
+def label(strategies: Sequence[Strategy]) -> list[str]:
+    """A name for each: its command-line name, with the parameters that differ where a class comes twice.
+
+    >>> from strategies import Momentum
+    >>> label([Momentum(), Momentum(top=3)])
+    ['momentum', 'momentum(top=3)']
+    """
+    from strategies import ALL
+
+    names = {cls: name for name, cls in ALL.items()}
+    out = []
+    for strategy in strategies:
+        name = names.get(type(strategy), type(strategy).__name__)
+        changed = [
+            f"{f.name}={getattr(strategy, f.name)}"
+            for f in dataclasses.fields(strategy)  # type: ignore[arg-type]
+            if f.default is not dataclasses.MISSING and getattr(strategy, f.name) != f.default
+        ]
+        out.append(f"{name}({', '.join(changed)})" if changed else name)
+    for i, name in enumerate(out):
+        if (seen := out[:i].count(name)) > 0:
+            out[i] = f"{name} #{seen + 1}"
+    return out
+
+
+def refusals(result: Backtest) -> pl.DataFrame:
+    """reason, side, orders, shares lost: what the exchange or the account did not allow."""
+    return (
+        result.rejections.group_by("reason", "side")
+        .agg(pl.len().alias("orders"), pl.col("lost").sum().alias("lost"))
+        .sort("orders", "reason", "side", descending=[True, False, False])
+    )
+
+
+def write_whole(path: Path, text: str) -> Path:
+    """Write a text file all at once: a reader never sees half of it, and a full disk loses nothing."""
+    import os
+    import tempfile
+
+    from data_cache.errors import StorageError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
+            file.write(text)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror or error}; choose another place with --out") from error
+    return path
+
+
+def _row(name: str, result: Backtest, trials: list[Any], index: pl.DataFrame) -> dict[str, Any]:
+    """One strategy's figures: returns and shares are fractions, money is yuan."""
+    values = result.equity["value"].to_numpy()
+    r = st.returns(values)
+    fills = result.fills
+    costs = {c: float(fills[c].sum()) for c in ("commission", "stamp_duty", "transfer_fee")}
+    years = max(len(values) - 1, 1) / st.SESSIONS_PER_YEAR
+    traded = float(fills["notional"].sum())
+    total = float(values[-1] / values[0] - 1)
+    market_total = float(index["value"][-1] / index["value"][0] - 1) if index.height else None
+    return {
+        "strategy": name,
+        "final_value": float(values[-1]),
+        "total_return": total,
+        "annual_return": st.annual_return(values),
+        "volatility": st.annual_volatility(r),
+        "sharpe": st.sharpe(r),
+        "deflated_sharpe": st.deflated_sharpe(r, trials),
+        "max_drawdown": st.max_drawdown(values),
+        "excess_return": total - market_total if market_total is not None else None,
+        "invested": float((1 - result.equity["cash"] / result.equity["value"]).mean() or 0.0),  # type: ignore[arg-type]
+        "turnover": traded / 2 / float(values.mean()) / years,
+        "fills": fills.height,
+        "costs": sum(costs.values()),
+        **costs,
+        "rejections": result.rejections.height,
+    }
+
+
+def _index_row(symbol: str, index: pl.DataFrame) -> dict[str, Any]:
+    values = index["value"].to_numpy()
+    r = st.returns(values)
+    return {
+        "strategy": symbol,
+        "final_value": float(values[-1]),
+        "total_return": float(values[-1] / values[0] - 1),
+        "annual_return": st.annual_return(values),
+        "volatility": st.annual_volatility(r),
+        "sharpe": st.sharpe(r),
+        "max_drawdown": st.max_drawdown(values),
+    }
+
+
+def _benchmark(store: Store, symbol: str | None, inputs: Inputs, cash: float) -> pl.DataFrame:
+    """The index over the same sessions, scaled to the same cash; its own gaps are carried over."""
+    if symbol is None:
+        return pl.DataFrame(schema={"date": pl.Date, "close": pl.Float64, "value": pl.Float64})
+    bars = store.index_bars([symbol], start=inputs.start, end=inputs.end)
+    if bars.is_empty():
+        have = store.index_bars().get_column("symbol").unique().sort().to_list()
+        raise NoData(
+            f"benchmark {symbol} has no bars between {inputs.start} and {inputs.end}; stored indices: "
+            f"{', '.join(have) or 'none'}; import or refresh it, or give --benchmark none"
+        )
+    sessions = inputs.calendar.filter(inputs.calendar.is_between(inputs.start, inputs.end)).to_frame("date")
+    return (
+        sessions.join(bars.select("date", "close"), on="date", how="left")
+        .sort("date")
+        .with_columns(pl.col("close").forward_fill())
+        .drop_nulls("close")  # sessions before the index's own first bar
+        .with_columns((pl.col("close") / pl.col("close").first() * cash).alias("value"))
+    )
+
+
+def _labelled(name: str, frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.select(pl.lit(name).alias("strategy"), pl.all())

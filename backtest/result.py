@@ -1,0 +1,307 @@
+"""One strategy over one stretch of stored history.
+
+1. ``load``      the inputs every strategy shares: market, panel, universe, snapshot (once per comparison)
+2. ``targets``   the strategy's own polars, then checked (``_checked_targets``)
+3. ``simulate``  the exchange's rules, in ``backtest.execution``
+4. ``Backtest``  fills, rejections, equity, the vectorbt portfolio when asked for, and the run card
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from backtest import card as _card
+from data_cache.errors import AshareError, NoData, UsageError
+from data_cache.universe import load_universe
+
+if TYPE_CHECKING:
+    import vectorbt as vbt
+
+    from backtest.execution import Execution, Simulation
+    from backtest.market import Market
+    from data_cache.store import Store
+    from strategies import Strategy
+
+__all__ = ["Backtest", "Inputs", "load", "run"]
+
+HINDSIGHT = (
+    "The universe was chosen with hindsight: these companies are in it because liquid cooling became a theme. "
+    "No return on this page is evidence that one would have picked them."
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Inputs:
+    """What every strategy of one comparison shares; frames and arrays are read-only by convention.
+
+    ``panel`` starts a warm-up before ``start``; targets are only taken from ``start`` on. ``events`` are all
+    stored ones; each strategy reads the kinds it names.
+    """
+
+    market: Market
+    panel: pl.DataFrame
+    universe: pl.DataFrame
+    events: pl.DataFrame
+    calendar: pl.Series
+    snapshot: str
+    sample: bool
+    basis: str
+    universe_name: str
+    missing_symbols: tuple[str, ...]
+    start: dt.date
+    end: dt.date
+
+
+@dataclasses.dataclass(frozen=True, eq=False)  # no slots: ``portfolio`` is cached on the instance
+class Backtest:
+    """What would have happened, and everything needed to say why."""
+
+    strategy: Strategy
+    targets: pl.DataFrame
+    simulation: Simulation
+    inputs: Inputs
+    card: _card.RunCard
+
+    @property
+    def fills(self) -> pl.DataFrame:
+        """What traded: yuan, shares; see docs/execution.md for the columns."""
+        return self.simulation.fills
+
+    @property
+    def rejections(self) -> pl.DataFrame:
+        """What did not, with the reason and the shares lost."""
+        return self.simulation.rejections
+
+    @property
+    def equity(self) -> pl.DataFrame:
+        """date, cash, value: the account after each close, yuan."""
+        return self.simulation.equity
+
+    @functools.cached_property
+    def portfolio(self) -> vbt.Portfolio:
+        """The same account as a ``vectorbt.Portfolio``, built from the fills; imports vectorbt when asked."""
+        from backtest.accounts import portfolio
+
+        return portfolio(self.simulation, self.inputs.market)
+
+
+def run(
+    strategy: Strategy,
+    store: Store,
+    *,
+    start: str | dt.date | None = None,
+    end: str | dt.date | None = None,
+    cash: float = 1_000_000.0,
+    execution: Execution | None = None,
+    universe: str | None = None,
+    engine: str = "kernel",
+    verify: bool = False,
+) -> Backtest:
+    """Backtest one strategy under the exchange's rules.
+
+    Args:
+        strategy: a frozen dataclass with ``targets(panel)``.
+        store: an open store.
+        start: first decision date, ISO or date; default the first stored bar.
+        end: last session, inclusive; default the last stored bar.
+        cash: yuan to begin with.
+        execution: price, costs and limits of the fills; default next open, 2.5 bp commission, 5 bp slippage.
+        universe: name of a table in data_cache/universes; default ``liquid_cooling``, or ``sample`` on a
+            sample store.
+        engine: ``"kernel"`` (numba) or ``"vectorbt"`` (the same rules inside vectorbt's own simulation).
+        verify: run the other engine too and raise when a fill or a cent differs.
+
+    Raises:
+        NoData: the range or the universe has no bars.
+        UsageError: dates reversed, cash not positive, targets that break their contract.
+    """
+    inputs = load(store, [strategy], start=start, end=end, universe=universe)
+    return run_on(strategy, inputs, cash=cash, execution=execution, engine=engine, verify=verify)
+
+
+def load(
+    store: Store,
+    strategies: Sequence[Strategy],
+    *,
+    start: str | dt.date | None = None,
+    end: str | dt.date | None = None,
+    universe: str | None = None,
+    events: pl.DataFrame | None = None,
+) -> Inputs:
+    """Read once what all ``strategies`` need: one market, one panel with the union of their event kinds.
+
+    ``events`` stands in for the stored ones (``backtest.sensitivity`` moves their dates).
+    """
+    from backtest import market as _market
+    from strategies import build_panel
+
+    name = universe or ("sample" if store.is_sample else "liquid_cooling")
+    table = load_universe(name)
+    coverage = store.coverage()
+    stored = set(coverage["symbol"])
+    held = [s for s in table["symbol"] if s in stored]
+    if not held:
+        raise NoData(
+            f"the store {store.path} has bars of none of the {table.height} symbols of universe {name!r}; "
+            "fill it with `ashare refresh` or `ashare import FILE`"
+        )
+    coverage = coverage.filter(pl.col("symbol").is_in(held))
+    first, last = coverage["first"].min(), coverage["last"].max()
+    assert isinstance(first, dt.date)  # noqa: S101 - bars are never dateless
+    assert isinstance(last, dt.date)  # noqa: S101
+    begin, stop = _day("start", start, first), _day("end", end, last)
+    if begin > stop:
+        raise UsageError(f"start {begin} is after end {stop}; give them in order")
+    if begin > last or stop < first:
+        raise NoData(f"no bars between {begin} and {stop}; universe {name!r} is stored from {first} to {last}")
+    begin, stop = max(begin, first), min(stop, last)
+    kinds = sorted({kind for s in strategies for kind in s.kinds})
+    known = store.events() if events is None else events
+    return Inputs(
+        market=_market.load(store, held, begin, stop),
+        panel=build_panel(
+            store, start=begin, end=stop, kinds=kinds, universe=name, symbols=held, events=known
+        ).collect(),
+        universe=table.filter(pl.col("symbol").is_in(held)),
+        events=known,
+        calendar=store.calendar(),
+        snapshot=store.snapshot_id(),
+        sample=store.is_sample,
+        basis=store.basis(held),
+        universe_name=name,
+        missing_symbols=tuple(s for s in table["symbol"] if s not in stored),
+        start=begin,
+        end=stop,
+    )
+
+
+def run_on(
+    strategy: Strategy,
+    inputs: Inputs,
+    *,
+    cash: float = 1_000_000.0,
+    execution: Execution | None = None,
+    engine: str = "kernel",
+    verify: bool = False,
+) -> Backtest:
+    """``run`` on inputs already loaded."""
+    from backtest.execution import DEFAULT, simulate
+
+    if not cash > 0:
+        raise UsageError(f"cash is {cash}; needs a positive number of yuan")
+    if engine not in ("kernel", "vectorbt"):
+        raise UsageError(f"engine is {engine!r}; needs 'kernel' or 'vectorbt'")
+    rules = execution or DEFAULT
+    targets = _checked_targets(strategy, inputs)
+    simulation = _engine(engine)(inputs.market, targets, cash=cash, rules=rules)
+    if verify:
+        other = "vectorbt" if engine == "kernel" else "kernel"
+        _same(simulation, _engine(other)(inputs.market, targets, cash=cash, rules=rules), strategy)
+    card = _card.RunCard(
+        strategy=type(strategy).__name__,
+        parameters=_card.parameters(strategy),
+        snapshot=inputs.snapshot,
+        sample=inputs.sample,
+        basis=inputs.basis,
+        universe=inputs.universe_name,
+        universe_hash=_card.frame_hash(inputs.universe),
+        symbols=tuple(inputs.universe["symbol"]),
+        missing_symbols=inputs.missing_symbols,
+        start=inputs.start,
+        end=inputs.end,
+        cash=cash,
+        execution=dataclasses.asdict(rules),
+        engine=engine,
+        rules_hash=_card.rules_hash(),
+        code_hash=_card.code_hash(),
+        version=_card.version(),
+        libraries=_card.library_versions(),
+        caveats=_caveats(inputs),
+    )
+    return Backtest(strategy=strategy, targets=targets, simulation=simulation, inputs=inputs, card=card)
+
+
+def _engine(name: str) -> Any:
+    if name == "vectorbt":
+        from backtest.accounts import simulate_in_vectorbt
+
+        return simulate_in_vectorbt
+    from backtest.execution import simulate
+
+    return simulate
+
+
+def _checked_targets(strategy: Strategy, inputs: Inputs) -> pl.DataFrame:
+    """The strategy's book from ``start`` on; a strategy that returns another shape is told which."""
+    frame = strategy.targets(inputs.panel.lazy())
+    if not isinstance(frame, pl.LazyFrame):
+        raise UsageError(
+            f"{type(strategy).__name__}.targets returned {type(frame).__name__}; needs a polars LazyFrame"
+        )
+    got = frame.collect()
+    if missing := {"date", "symbol", "weight"} - set(got.columns):
+        raise UsageError(f"{type(strategy).__name__}.targets lacks the columns {sorted(missing)}")
+    return (
+        got.select("date", "symbol", pl.col("weight").cast(pl.Float64))
+        .filter(pl.col("date").is_between(inputs.start, inputs.end))
+        .sort("date", "symbol")
+    )
+
+
+def _caveats(inputs: Inputs) -> tuple[str, ...]:
+    notes = []
+    if inputs.sample:
+        notes.append("SAMPLE: a synthetic market and invented notes. Nothing here happened.")
+    notes.append(HINDSIGHT)
+    if inputs.basis != "raw":
+        notes.append(
+            f"Prices are {inputs.basis} (adjusted) alone: limit prices are computed from adjusted closes without "
+            "the exchange's tick, and lots are counted in adjusted shares, so fills are close to but not exactly "
+            "the exchange's."
+        )
+    if inputs.missing_symbols:
+        notes.append(f"Not in the store, so not in the test: {', '.join(inputs.missing_symbols)}.")
+    notes.extend(inputs.market.caveats)
+    return tuple(notes)
+
+
+def _same(a: Simulation, b: Simulation, strategy: Strategy) -> None:
+    """The two engines must agree fill by fill and to the cent."""
+    left, right = a.fills, b.fills
+    if left.height != right.height:
+        raise AshareError(
+            f"{type(strategy).__name__}: the engines disagree, {left.height} fills against {right.height}"
+        )
+    key = ["date", "symbol", "side"]
+    joined = left.join(right, on=key, how="full", suffix="_other")
+    wrong = joined.filter(
+        ((pl.col("shares") - pl.col("shares_other")).abs() > 1e-6).fill_null(value=True)
+        | ((pl.col("notional") - pl.col("notional_other")).abs() > 0.005).fill_null(value=True)
+        | ((pl.col("commission") - pl.col("commission_other")).abs() > 0.005).fill_null(value=True)
+    )
+    last = abs(float(a.equity["value"][-1]) - float(b.equity["value"][-1]))
+    if wrong.height or last > 0.005:
+        example = wrong.head(1).to_dicts()
+        raise AshareError(
+            f"{type(strategy).__name__}: the engines disagree on {wrong.height} fills, final value by {last:.4f} "
+            f"yuan; first: {example}"
+        )
+
+
+def _day(what: str, given: str | dt.date | None, default: dt.date) -> dt.date:
+    if given is None:
+        return default
+    if isinstance(given, dt.datetime):
+        return given.date()
+    if isinstance(given, dt.date):
+        return given
+    try:
+        return dt.date.fromisoformat(given)
+    except ValueError as error:
+        raise UsageError(f"{what} is {given!r}; needs a date as 2023-01-03") from error

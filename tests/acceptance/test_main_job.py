@@ -1,0 +1,129 @@
+"""The whole road, as its users walk it: the command line, Python, and the real prices and notes."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from backtest.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _json(capsys: pytest.CaptureFixture[str], *argv: str) -> dict:  # type: ignore[type-arg]
+    capsys.readouterr()
+    code = main([*argv, "--json"])
+    out = capsys.readouterr().out
+    assert code in (0, 3), out
+    return json.loads(out)
+
+
+def test_the_six_lines_of_python(sample_db: Path, tmp_path: Path) -> None:
+    # The README's own snippet, run as it stands but for the store's place and dates.
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    snippet = re.search(r"```python\n(from data_cache.*?)```", text, re.S)
+    assert snippet, "the README lost its Python example"
+    code = (
+        snippet[1]
+        .replace('"ashare.duckdb"', repr(str(sample_db)))
+        .replace('"report.html"', repr(str(tmp_path / "report.html")))
+    )
+    scope: dict[str, object] = {}
+    exec(code, scope)  # noqa: S102 - our own README
+    result = scope["result"]
+    assert result.fills.height > 0  # type: ignore[attr-defined]
+    assert (tmp_path / "report.html").stat().st_size > 1_000_000
+
+
+def test_a_comparison_adds_up(sample_db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page, frames = tmp_path / "report.html", tmp_path / "frames"
+    got = _json(capsys, "compare", "--db", str(sample_db), "--out", str(page), "--parquet", str(frames))
+    assert got["sample"] is True
+    table = pl.DataFrame(got["table"])
+    own = table.filter(pl.col("strategy") != "000300.SH")
+    assert own.height == 7
+    equity = pl.read_parquet(frames / "equity.parquet")
+    fills = pl.read_parquet(frames / "fills.parquet")
+    last = equity.group_by("strategy").agg(pl.col("value").sort_by("date").last())
+    joined = own.join(last, on="strategy")
+    assert joined["final_value"].to_list() == pytest.approx(joined["value"].to_list(), abs=0.005)
+    paid = fills.group_by("strategy").agg(pl.sum_horizontal("commission", "stamp_duty", "transfer_fee").sum().alias("paid"))
+    both = own.join(paid, on="strategy")
+    assert both["costs"].to_list() == pytest.approx(both["paid"].to_list(), abs=0.005)
+    # cash is what came in, less what went out: the ledger of the fills alone gives every account's cash
+    flow = fills.with_columns(
+        pl.when(pl.col("side") == "sell").then(pl.col("notional")).otherwise(-pl.col("notional"))
+        .sub(pl.sum_horizontal("commission", "stamp_duty", "transfer_fee")).alias("flow")
+    ).group_by("strategy").agg(pl.col("flow").sum())  # fmt: skip
+    cash = equity.group_by("strategy").agg(pl.col("cash").sort_by("date").last()).join(flow, on="strategy")
+    assert cash["cash"].to_list() == pytest.approx((1_000_000 + cash["flow"]).to_list(), abs=0.005)
+
+
+def test_every_page_made_from_the_sample_says_so(sample_db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "report.html"
+    assert main(["compare", "buy-and-hold", "momentum", "--db", str(sample_db), "--out", str(page)]) == 0
+    assert "SAMPLE" in capsys.readouterr().out
+    assert page.read_text(encoding="utf-8").count("SAMPLE") >= 3
+    assert main(["backtest", "buy-and-hold", "--db", str(sample_db)]) == 0
+    assert "SAMPLE" in capsys.readouterr().out
+    assert main(["status", "--db", str(sample_db)]) in (0, 3)
+    assert "SAMPLE" in capsys.readouterr().out
+
+
+def test_vectorbt_keeps_the_same_accounts(sample_db: Path) -> None:
+    from backtest import run
+    from data_cache import Store
+    from strategies import AsicAdoptionDrift
+
+    result = run(AsicAdoptionDrift(), Store.open(sample_db))
+    assert result.fills.height > 0
+    portfolio = result.portfolio
+    assert float(portfolio.final_value()) == pytest.approx(float(result.equity["value"][-1]), abs=0.005)
+    assert portfolio.stats() is not None
+    assert len(portfolio.trades.records) > 0
+
+
+@pytest.mark.realdata
+def test_the_real_run(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    db = str(tmp_path / "real.duckdb")
+    call = shared / "notes" / "liquid_cooling_call.txt"
+    essay = shared / "notes" / "tech_war_essay_2023-03-26.txt"
+    got = _json(capsys, "import", str(shared / "data" / "basket_qfq_b.parquet"), "--db", db)
+    assert got
+    _json(capsys, "import", str(shared / "data" / "indices.parquet"), "--db", db)
+    _json(capsys, "import", str(shared / "facts" / "event_timeline.csv"), "--db", db)
+    _json(capsys, "extract", str(call), "--known-at", "2025-08-31T15:00+08:00", "--db", db)
+    _json(capsys, "extract", str(essay), "--known-at", "2023-03-26", "--db", db)
+    events = pl.DataFrame(_json(capsys, "events", "--db", db)["events"], infer_schema_length=None)
+    assert set(events.filter(pl.col("source") != "timeline")["kind"]) >= {
+        "rack_delay", "chip_delay", "asic_adoption", "rack_adoption", "penetration_view", "supplier_certification",
+        "value_share", "risk", "recommendation", "rate_hike", "bank_failure", "national_tech_plan", "decoupling",
+        "chip_demand",
+    }  # fmt: skip
+    assert events.filter(pl.col("source") == "timeline").height == 120
+    got = _json(
+        capsys, "compare", "--db", db, "--start", "2021-01-04", "--end", "2026-03-18", "--benchmark", "000300.SH"
+    )
+    table = pl.DataFrame(got["table"], infer_schema_length=None)
+    assert table.height == 8
+    assert got["basis"] == "qfq"
+    index = pl.read_parquet(shared / "data" / "indices.parquet").filter(
+        (pl.col("symbol") == "000300.SH")
+        & pl.col("date").is_between(pl.date(2021, 1, 4), pl.date(2026, 3, 18))
+    ).sort("date")["close"]  # fmt: skip
+    kept = table.filter(pl.col("strategy") == "000300.SH")["total_return"][0]
+    assert kept == pytest.approx(index[-1] / index[0] - 1)
+
+
+def test_the_command_starts_as_installed() -> None:
+    done = subprocess.run(
+        [Path(sys.executable).parent / "ashare", "--help"], capture_output=True, text=True, check=True
+    )
+    for command in ("demo", "refresh", "import", "status", "extract", "events", "strategies", "backtest", "compare"):
+        assert command in done.stdout
