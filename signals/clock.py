@@ -120,7 +120,7 @@ def first_fill(decision: dt.date, calendar: pl.Series) -> dt.date:
     after = calendar.filter(calendar > decision).min()
     if not isinstance(after, dt.date):
         raise UsageError(
-            f"no session after {decision} in the calendar, which ends {calendar.max()!r}; run `ashare refresh`"
+            f"no session after {decision}: the calendar ends {calendar.max()!r}; run `ashare refresh`"
         )
     return after
 
