@@ -23,7 +23,7 @@ app = App(
 for _name, _target in {
     "demo": "demo:demo",
     "refresh": "refresh:refresh",
-    "import": "store:import_",
+    "import": "import_:import_",
     "export": "store:export",
     "status": "store:status",
     "rule": "rule:rule",

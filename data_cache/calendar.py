@@ -1,0 +1,60 @@
+"""Trading sessions of the mainland exchanges: where they start from, and the refusal to run past their end."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import polars as pl
+
+from data_cache.errors import NoData
+
+__all__ = ["SHANGHAI_CLOSE", "last_closed_session", "require_within", "xshg_sessions"]
+
+SHANGHAI_CLOSE = dt.time(15, 30)
+"""From here on a day's bar counts as final: the after-hours fixed-price session has ended."""
+
+
+def xshg_sessions() -> pl.Series:
+    """Every session of the Shanghai exchange from its first day to the end of the holidays known so far.
+
+    Shanghai, Shenzhen and Beijing keep the same sessions from 1991 on. Source: the package exchange_calendars,
+    which knows the holidays of a year once the State Council has published them.
+    """
+    import exchange_calendars
+
+    calendar = exchange_calendars.get_calendar("XSHG", start="1990-12-19")
+    return pl.Series("date", calendar.sessions.values.astype("datetime64[D]"))
+
+
+def require_within(calendar: pl.Series, date: dt.date) -> None:
+    """Refuse a date the calendar does not reach.
+
+    Args:
+        calendar: sessions, sorted.
+        date: any date.
+
+    Raises:
+        NoData: when the date lies after the calendar's last session; whether the exchange opens then is unknown.
+    """
+    if calendar.is_empty():
+        raise NoData("the store has no trading calendar; `ashare refresh` fetches one")
+    end = calendar[-1]
+    if date > end:
+        raise NoData(
+            f"the trading calendar ends on {end} and {date} lies beyond it; extend it with `ashare refresh` (it "
+            "fetches the exchange's calendar) or Store.put_calendar, or end the range earlier"
+        )
+
+
+def last_closed_session(calendar: pl.Series, now: dt.datetime) -> dt.date | None:
+    """The last session whose bar is final at ``now`` (aware); None before the first.
+
+    Raises:
+        NoData: when ``now`` lies beyond the calendar's end.
+    """
+    from zoneinfo import ZoneInfo
+
+    local = now.astimezone(ZoneInfo("Asia/Shanghai"))
+    require_within(calendar, local.date())
+    day = local.date() if local.time() >= SHANGHAI_CLOSE else local.date() - dt.timedelta(days=1)
+    return calendar.filter(calendar <= day).max()  # type: ignore[return-value]  # polars types max() as any scalar

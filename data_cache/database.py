@@ -1,0 +1,151 @@
+"""One DuckDB file, opened for as short a time as a call needs, and its failures in the user's words.
+
+While one process holds the file for writing, DuckDB refuses every other one; so reads open it read-only per
+call, writes open it for the one transaction, and both try again for ``PATIENCE`` seconds before they say that
+the store is busy. A process killed in a transaction loses that transaction and nothing else (write-ahead log).
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from data_cache.errors import AshareError, NoData, StorageError, StoreBusy
+
+__all__ = ["PATIENCE", "reading", "writing"]
+
+PATIENCE = 3.0
+"""Seconds to wait for another process's short read or write before StoreBusy."""
+
+# DuckDB also refuses, within one process, a reader beside a writer; threads take turns instead.
+_TURN = threading.RLock()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection, closed on leaving.
+
+    Raises:
+        NoData: when there is no such file.
+        StoreBusy: when another process is writing for longer than ``PATIENCE``.
+        StorageError: when the file is damaged, no DuckDB database, or may not be read.
+    """
+    if not path.exists():
+        raise NoData(
+            f"no store at {path}; fill one with `ashare demo` (sample market), `ashare import FILE...` (your own "
+            "data) or `ashare refresh` (akshare), or name another with --db or ASHARE_DB"
+        )
+    with _TURN, _open(path, read_only=True) as connection:
+        yield connection
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """One transaction: committed on leaving, rolled back when an exception leaves it.
+
+    Raises:
+        StoreBusy: when another process holds the file for longer than ``PATIENCE``.
+        StorageError: when the disk is full, the folder is not ours to write, or the file is damaged.
+    """
+    with _TURN, _open(path, read_only=False) as connection:
+        connection.begin()
+        try:
+            yield connection
+            connection.commit()
+        except BaseException:
+            with _quietly():
+                connection.rollback()
+            raise
+
+
+@contextmanager
+def _open(path: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    with _translated(path):
+        connection = _connect(path, read_only=read_only)
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            yield connection
+        finally:
+            with _quietly():
+                connection.close()
+
+
+def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    deadline = time.monotonic() + PATIENCE
+    pause = 0.005
+    while True:
+        try:
+            return duckdb.connect(str(path), read_only=read_only)
+        except (duckdb.IOException, duckdb.ConnectionException) as error:
+            if not _is_busy(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, 0.1)
+
+
+def _is_busy(error: Exception) -> bool:
+    return "Could not set lock" in str(error) or "different configuration" in str(error)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """For the way out of a failure: the first error is the one to report."""
+    try:
+        yield
+    except duckdb.Error:
+        pass
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except AshareError:
+        raise
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}; nothing stored was changed") from error
+    except duckdb.Error as error:
+        known = _explain(path, error)
+        if known is None:
+            raise  # a mistake of ours: keep its traceback
+        raise known from error
+
+
+def _explain(path: Path, error: duckdb.Error) -> AshareError | None:
+    text = str(error)
+    if "Could not set lock" in text:
+        holder = re.search(r"PID (\d+)", text)
+        who = f"process {holder[1]}" if holder else "another process"
+        return StoreBusy(f"{who} holds {path}; let it finish or close its connection, then run this again")
+    if "different configuration" in text:
+        return StoreBusy(
+            f"this process itself holds {path} open; close your own duckdb connection to it first"
+        )
+    if "not a valid DuckDB database" in text:
+        return StorageError(
+            f"{path} is not a DuckDB database, so it was left alone; name another file with --db or ASHARE_DB"
+        )
+    if re.search(r"No space left|not enough space|Could not write|disk is full|File too large", text, re.I):
+        return StorageError(f"the disk is full or cannot be written: {path}; free space and run this again; "
+                            "what was stored before stays")  # fmt: skip
+    if re.search(r"Permission denied|Read-only file system|read-only mode|Is a directory|Not a directory"
+                 r"|No such file or directory", text, re.I):  # fmt: skip
+        return StorageError(f"{path} cannot be opened: {_first_line(text)}; make it yours to write or name another "
+                            "file with --db or ASHARE_DB")  # fmt: skip
+    if isinstance(error, (duckdb.IOException, duckdb.FatalException, duckdb.InternalException,
+                          duckdb.SerializationException)):  # fmt: skip
+        return StorageError(
+            f"{path} is damaged ({_first_line(text)}); move it away and restore your last export with "
+            "`ashare import DIR`, or fill a new store with `ashare refresh`"
+        )
+    return None
+
+
+def _first_line(text: str) -> str:
+    return text.splitlines()[0][:200]
