@@ -5,7 +5,8 @@
 2. ``decision_dates`` gives the decision date: the last session whose 09:15 is not after the moment. 09:15 is
    when the opening auction starts to take orders, so news of 09:14 can still move the orders of that morning
    and news of 09:15 cannot.
-3. ``first_fill`` gives the session after it, at whose open the first order can trade.
+3. ``decided_by`` keeps the events a date's decision may know, and nothing of its future.
+4. ``first_fill`` gives the session after it, at whose open the first order can trade.
 
 Surprising, so said here: news of 08:00 on Tuesday belongs to Monday's decision date, because Monday's is the
 last decision before the open of Tuesday, the first at which it can trade. News of Tuesday 10:00 belongs to
@@ -21,7 +22,16 @@ import polars as pl
 
 from data_cache.errors import UsageError
 
-__all__ = ["AUCTION", "CLOSE", "SHANGHAI", "decision_date", "decision_dates", "first_fill", "known_at_from"]
+__all__ = [
+    "AUCTION",
+    "CLOSE",
+    "SHANGHAI",
+    "decided_by",
+    "decision_date",
+    "decision_dates",
+    "first_fill",
+    "known_at_from",
+]
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 AUCTION = dt.time(9, 15)
@@ -100,6 +110,30 @@ def decision_dates(known_at: pl.Series, calendar: pl.Series) -> pl.Series:
         )
     )
     return sessions.gather(found.to_series())
+
+
+def decided_by(events: pl.DataFrame, calendar: pl.Series, end: dt.date) -> pl.DataFrame:
+    """The events whose decision date is ``end`` or earlier, with their ``decision_date``.
+
+    News of the weekend after ``end``, or before 09:15 of the next session, still belongs to it; where the
+    calendar stops at ``end`` that cannot be known and they are left out.
+
+    Args:
+        events: any frame with ``known_at``, Datetime with a time zone, no nulls.
+        calendar: sessions, reaching back to the first event.
+        end: a date.
+
+    Raises:
+        UsageError: as ``decision_dates``.
+    """
+    sessions = calendar.drop_nulls().unique().sort()
+    local = pl.col("known_at").dt.convert_time_zone("Asia/Shanghai")
+    following = sessions.filter(sessions > end)
+    if following.len():
+        kept = events.filter(local < dt.datetime.combine(following.item(0), AUCTION, SHANGHAI))
+    else:
+        kept = events.filter(local.dt.offset_by("-9h15m").dt.date() <= sessions.max())
+    return kept.with_columns(decision_dates(kept["known_at"], sessions))
 
 
 def decision_date(known_at: dt.datetime, calendar: pl.Series) -> dt.date:

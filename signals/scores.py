@@ -3,7 +3,9 @@
 1. ``_dated``      each event's decision date, and its push: polarity x type weight x certainty weight
 2. ``_reach``      which symbols it touches, and how much (``exposure``)
 3. ``_decayed``    the push on each session from the decision date on, halved every half-life
-4. ``scores``      the sum over events by (date, symbol, kind); ``contributions`` the same before summing
+4. ``_spread``     the sum over events by (date, symbol, kind)
+
+``scores`` is the sum, ``contributions`` the same before summing, ``news`` the first session of each event.
 
 ``score = Σ polarity × type weight × certainty weight × exposure × 0.5^(sessions since / half-life)``, over
 the events whose decision date is the date or earlier. An event counts for 8 half-lives (then 1/256 of its
@@ -26,9 +28,9 @@ from importlib.resources import files
 import polars as pl
 
 from data_cache.errors import UnknownName, UsageError
-from signals.clock import AUCTION, SHANGHAI, decision_dates
+from signals.clock import decided_by
 
-__all__ = ["CERTAINTY_WEIGHTS", "HORIZON", "Scores", "contributions", "scores", "weights"]
+__all__ = ["CERTAINTY_WEIGHTS", "HORIZON", "Scores", "contributions", "news", "scores", "weights"]
 
 CERTAINTY_WEIGHTS = {"fact": 1.0, "forecast": 0.6, "opinion": 0.4, "conditional": 0.25}
 HORIZON = 8
@@ -70,19 +72,23 @@ def scores(
         UnknownName: an event's kind or certainty is not in the tables.
         UsageError: the calendar does not reach an event or ``end``.
     """
-    # events that reach the same symbols are summed before they are spread over them: a macro event among
-    # thousands of symbols then costs one series, not thousands
+    return _spread(_decayed(events, calendar, start=start, end=end), universe)
+
+
+def news(
+    events: pl.DataFrame,
+    calendar: pl.Series,
+    universe: pl.DataFrame,
+    *,
+    start: dt.date | str,
+    end: dt.date | str,
+) -> pl.DataFrame:
+    """``scores`` of what is new on each date alone: the events whose decision date it is, undecayed.
+
+    Args, returns and raises are those of ``scores``.
+    """
     decayed = _decayed(events, calendar, start=start, end=end)
-    series = decayed.group_by("date", "kind", "symbols", "segments", maintain_order=True).agg(
-        pl.col("push").sum()
-    )
-    return (
-        series.join(_reach(series, universe), on=["symbols", "segments"])
-        .group_by("date", "symbol", "kind", maintain_order=True)
-        .agg(score=(pl.col("push") * pl.col("exposure")).sum())
-        .select(pl.col(name).cast(dtype) for name, dtype in Scores.items())
-        .sort("date", "symbol", "kind")
-    )
+    return _spread(decayed.filter(pl.col("age") == 0), universe)
 
 
 def contributions(
@@ -123,16 +129,7 @@ def contributions(
 
 def _dated(events: pl.DataFrame, sessions: pl.Series, end: dt.date) -> pl.DataFrame:
     """Events of decisions up to ``end``, with ``decision_date``, undecayed ``push0`` and ``half_life``."""
-    # Later ones are the future of ``end`` and may lie beyond what the calendar knows. What is known over the
-    # weekend after it, or before 09:15 of the next session, still belongs to its decision.
-    local = pl.col("known_at").dt.convert_time_zone("Asia/Shanghai")
-    following = sessions.filter(sessions > end)
-    by_end = (
-        local < dt.datetime.combine(following.item(0), AUCTION, SHANGHAI)
-        if following.len()
-        else local.dt.offset_by("-9h15m").dt.date() <= sessions.max()
-    )
-    known = events.filter(by_end).sort("event_id")
+    known = decided_by(events, sessions, end).sort("event_id")
     _refuse_unknown("event kind", known["kind"], weights()["kind"].to_list())
     _refuse_unknown("certainty", known["certainty"], list(CERTAINTY_WEIGHTS))
     return (
@@ -143,7 +140,7 @@ def _dated(events: pl.DataFrame, sessions: pl.Series, end: dt.date) -> pl.DataFr
             pl.col("certainty").replace_strict(CERTAINTY_WEIGHTS, return_dtype=pl.Float64),
             _key("symbols"),
             _key("segments"),
-            decision_dates(known["known_at"], sessions),
+            "decision_date",
         )
         .join(weights(), on="kind", maintain_order="left")
         .with_columns(
@@ -179,6 +176,22 @@ def _decayed(
         .join(numbered, on="session", maintain_order="left")
         .with_columns(age=pl.col("session") - pl.col("decided"))
         .with_columns(push=pl.col("push0") * pl.lit(0.5).pow(pl.col("age") / pl.col("half_life")))
+    )
+
+
+def _spread(decayed: pl.DataFrame, universe: pl.DataFrame) -> pl.DataFrame:
+    """Pushes summed by (date, symbol, kind)."""
+    # events that reach the same symbols are summed before they are spread over them: a macro event among
+    # thousands of symbols then costs one series, not thousands
+    by_reach = decayed.group_by("date", "kind", "symbols", "segments", maintain_order=True).agg(
+        pl.col("push").sum()
+    )
+    return (
+        by_reach.join(_reach(by_reach, universe), on=["symbols", "segments"], maintain_order="left_right")
+        .group_by("date", "symbol", "kind", maintain_order=True)
+        .agg(score=(pl.col("push") * pl.col("exposure")).sum())
+        .select(pl.col(name).cast(dtype) for name, dtype in Scores.items())
+        .sort("date", "symbol", "kind")
     )
 
 
