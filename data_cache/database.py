@@ -11,14 +11,15 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from data_cache.errors import AshareError, NoData, StorageError, StoreBusy
 
-__all__ = ["PATIENCE", "reading", "writing"]
+__all__ = ["PATIENCE", "reading", "scalar", "writing"]
 
 PATIENCE = 3.0
 """Seconds to wait for another process's short read or write before StoreBusy."""
@@ -59,9 +60,16 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             yield connection
             connection.commit()
         except BaseException:
-            with _quietly():
+            with suppress(duckdb.Error):  # the first error is the one to report
                 connection.rollback()
             raise
+
+
+def scalar(connection: duckdb.DuckDBPyConnection, sql: str, **parameters: object) -> Any:
+    """The one value a statement answers; None where it answers no row."""
+    done = connection.execute(sql, parameters) if parameters else connection.execute(sql)
+    rows = done.fetchall()  # to the end: DuckDB refuses other work while a result is half read
+    return rows[0][0] if rows else None
 
 
 @contextmanager
@@ -72,7 +80,7 @@ def _open(path: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]
             connection.execute("SET TimeZone = 'UTC'")
             yield connection
         finally:
-            with _quietly():
+            with suppress(duckdb.Error):
                 connection.close()
 
 
@@ -91,15 +99,6 @@ def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
 
 def _is_busy(error: Exception) -> bool:
     return "Could not set lock" in str(error) or "different configuration" in str(error)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """For the way out of a failure: the first error is the one to report."""
-    try:
-        yield
-    except duckdb.Error:
-        pass
 
 
 @contextmanager

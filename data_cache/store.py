@@ -18,17 +18,19 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import duckdb
+import numpy as np
 import polars as pl
 
-from data_cache import integrity
+from data_cache import integrity, panel
 from data_cache.calendar import xshg_sessions
-from data_cache.database import reading, writing
+from data_cache.database import reading, scalar, writing
 from data_cache.errors import NoData, StorageError, UnknownName, UnknownSymbol, UsageError
+from data_cache.panel import FIELDS, Panel
 from data_cache.puts import Transaction, Written
 from data_cache.symbols import Symbol
 from data_cache.tables import TABLES, VERSION, Table, apply, create, decode, encode, rows_at
 
-__all__ = ["NoteLike", "Store", "Written"]
+__all__ = ["NoteLike", "Panel", "Store", "Written"]
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 Day = dt.date | str | None
@@ -127,7 +129,7 @@ class Store:
         put = self._put
         if put is None:
             with reading(self.path) as connection:
-                put = _scalar(connection, "SELECT coalesce(max(put), 0) FROM puts")
+                put = scalar(connection, "SELECT coalesce(max(put), 0) FROM puts")
         return f"{self._store_id}-{put}"
 
     # ----------------------------------------------------------------- reads
@@ -231,6 +233,44 @@ class Store:
             f"b.recorded_at AS superseded_at, b.fetched_at AS superseded_fetched_at FROM {described.past} t "
             f'JOIN puts a ON a.put = t.put JOIN puts b ON b.put = t."until" WHERE NOT a.provisional {limit} '
             f'ORDER BY {", ".join(described.key)}, t."until"'
+        )
+
+    def panel(
+        self,
+        fields: Sequence[str] = FIELDS,
+        symbols: Sequence[str] | None = None,
+        start: Day = None,
+        end: Day = None,
+        *,
+        basis: str | None = None,
+    ) -> Panel:
+        """Bars as dense read-only arrays, sessions x symbols, NaN where there is no bar.
+
+        A whole-market request (``symbols`` None) on a large store is kept as ``.npy`` files in a folder beside
+        the store, so that the next one maps them; deleting that folder costs only time.
+
+        Args:
+            fields: of open, high, low, close, volume, amount.
+            symbols: columns, in this order; None for every symbol with bars, sorted.
+            start: first session, inclusive; at the earliest the store's first bar of the basis.
+            end: last session, inclusive; at the latest its last bar.
+            basis: as in ``bars``.
+
+        Raises:
+            UnknownName: a field that is none.
+        """
+        for name in fields:
+            if name not in FIELDS:
+                raise UnknownName("field", name, FIELDS)
+        return panel.load(
+            self.path,
+            store_id=self._store_id,
+            put=self._put,
+            basis=self.basis(symbols) if basis is None else _basis(basis),
+            fields=fields,
+            codes=None if symbols is None else encode(pl.Series(_known(symbols), dtype=pl.String)).to_numpy(),
+            start=None if start is None else np.datetime64(_day(start)),
+            end=None if end is None else np.datetime64(_day(end)),
         )
 
     def symbols(self, basis: str | None = None) -> list[str]:
@@ -460,13 +500,13 @@ class Store:
 def _is_empty(path: Path) -> bool:
     """Whether the file is a database without any table: its making was cut short."""
     with reading(path) as connection:
-        return _scalar(connection, "SELECT count(*) FROM duckdb_tables()") == 0
+        return scalar(connection, "SELECT count(*) FROM duckdb_tables()") == 0
 
 
 def _fill(path: Path, *, sample: bool) -> None:
     """Make the tables and the calendar in one transaction, unless another process was faster."""
     with writing(path) as connection:
-        if _scalar(connection, "SELECT count(*) FROM duckdb_tables()"):
+        if scalar(connection, "SELECT count(*) FROM duckdb_tables()"):
             return
         create(connection)
         meta = {"version": str(VERSION), "store_id": secrets.token_hex(4), "sample": str(int(sample))}
@@ -483,7 +523,7 @@ def _now() -> dt.datetime:
 def _resolve(connection: duckdb.DuckDBPyConnection, as_of: dt.datetime | str, store_id: str) -> int:
     """The last put known at a moment or named by a snapshot id."""
     if isinstance(as_of, str) and (named := re.fullmatch(r"([0-9a-f]{8})-(\d+)", as_of.strip())):
-        last = _scalar(connection, "SELECT coalesce(max(put), 0) FROM puts")
+        last = scalar(connection, "SELECT coalesce(max(put), 0) FROM puts")
         if named[1] != store_id or int(named[2]) > last:
             raise UsageError(
                 f"snapshot {as_of} is not of this store (its snapshots run from {store_id}-0 to {store_id}-{last}); "
@@ -493,7 +533,7 @@ def _resolve(connection: duckdb.DuckDBPyConnection, as_of: dt.datetime | str, st
     moment = _moment(as_of) if isinstance(as_of, str) else as_of
     if moment.tzinfo is None:
         raise UsageError(f"as_of is {as_of} without a time zone; write e.g. 2025-09-01T18:00+08:00")
-    return _scalar(connection, "SELECT coalesce(max(put), 0) FROM puts WHERE recorded_at <= $at", at=moment)
+    return scalar(connection, "SELECT coalesce(max(put), 0) FROM puts WHERE recorded_at <= $at", at=moment)
 
 
 def _moment(text: str) -> dt.datetime:
@@ -508,11 +548,6 @@ def _moment(text: str) -> dt.datetime:
         ) from None
 
 
-def _scalar(connection: duckdb.DuckDBPyConnection, sql: str, **parameters: object) -> int:
-    row = connection.execute(sql, parameters).fetchone() if parameters else connection.execute(sql).fetchone()
-    return 0 if row is None else int(row[0])
-
-
 def _withdraw(transaction: Transaction, table: Table, keys: pl.DataFrame) -> Written:
     if keys.height:
         apply(transaction.connection, table, transaction.number(table.name), ended=keys)
@@ -522,9 +557,10 @@ def _withdraw(transaction: Transaction, table: Table, keys: pl.DataFrame) -> Wri
 def _note_frame(note: NoteLike | Mapping[str, object] | pl.DataFrame) -> pl.DataFrame:
     if isinstance(note, pl.DataFrame):
         return note
-    names = [name for name in TABLES["notes"].columns() if name != "ingested_at"]
-    row = {n: note[n] if isinstance(note, Mapping) else getattr(note, n) for n in names}
-    return pl.DataFrame([{**row, "ingested_at": _now()}], schema=TABLES["notes"].columns())
+    columns = TABLES["notes"].columns()
+    get = note.get if isinstance(note, Mapping) else lambda name: getattr(note, name, None)
+    row = {name: get(name) for name in columns}
+    return pl.DataFrame([{**row, "ingested_at": row["ingested_at"] or _now()}], schema=columns)
 
 
 def _basis(basis: str) -> str:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from data_cache.database import scalar
+
 if TYPE_CHECKING:
     import dataframely as dy
     import duckdb
@@ -142,13 +144,17 @@ def next_put(
     provisional: bool = False,
 ) -> int:
     """Number a new put; its recorded time never runs backwards, whatever the machine's clock does."""
-    row = connection.execute(
-        "INSERT INTO puts SELECT coalesce(max(put), 0) + 1, $t, $s, greatest(max(recorded_at), $r), $f, $p FROM puts "
-        "RETURNING put",
-        {"t": table, "s": source, "r": recorded_at, "f": fetched_at, "p": provisional},
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
+    number = scalar(
+        connection,
+        "INSERT INTO puts SELECT coalesce(max(put), 0) + 1, $t, $s, greatest(max(recorded_at), $r), $f, $p "
+        "FROM puts RETURNING put",
+        t=table,
+        s=source,
+        r=recorded_at,
+        f=fetched_at,
+        p=provisional,
+    )
+    return int(number)
 
 
 def apply(
