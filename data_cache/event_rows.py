@@ -1,4 +1,4 @@
-"""A file of events, under the columns of ``schemas.Events``; the rows of a note or a timeline are not read here."""
+"""A file of events under the columns of ``schemas.Events``; notes and timelines are read elsewhere."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read_events(raw: RawTable, source: str) -> pl.DataFrame:
         elif column in ("symbols", "segments"):
             data[column] = cells.texts(raw, column).fill_null("").str.extract_all(r"[^\s,;|]+")
         elif column in ("known_at", "ingested_at"):
-            data[column] = cells.instants(raw, column).dt.convert_time_zone(dtype.time_zone)
+            data[column] = cells.instants(raw, column)
         elif column == "occurred_on":
             data[column] = cells.dates(raw, column, required=False)
         elif dtype.is_numeric():

@@ -222,7 +222,7 @@ def _price_tables(
     amount_unit: str | None,
     remarks: list[str],
 ) -> Iterator[Table]:
-    """Bars by basis, index bars, and the factors and daily names of a file that carries them beside its prices."""
+    """Bars by basis, index bars, and the factors and daily names a file carries beside its prices."""
     indices = frame.filter(cells.is_index(pl.col("symbol")))
     stocks = frame.filter(~cells.is_index(pl.col("symbol")))
     if stocks.height and "volume" not in frame.columns:
