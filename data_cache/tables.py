@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import dataframely as dy
     import duckdb
 
-__all__ = ["TABLES", "VERSION", "Table", "apply", "create", "decode", "encode", "next_put", "rows_at"]
+__all__ = ["SYMBOL_CODE", "SYMBOL_TEXT", "TABLES", "VERSION", "Table", "apply", "create", "decode", "encode", "next_put", "rows_at"]
 
 VERSION = 1
 _EXCHANGES = ("BJ", "SH", "SZ")
@@ -82,6 +82,11 @@ TABLES: dict[str, Table] = {
         Table("notes", "Notes", ("note_id",), "note_revisions", unversioned=("ingested_at", "path")),
     )
 }  # fmt: skip
+
+SYMBOL_TEXT = "printf('%06d', symbol // 4) || ['.BJ', '.SH', '.SZ'][symbol % 4 + 1]"
+"""The stored integer ``symbol`` as text, in SQL; what ``decode`` does to a series."""
+SYMBOL_CODE = "left(symbol, 6)::INTEGER * 4 + list_position(['BJ', 'SH', 'SZ'], right(symbol, 2)) - 1"
+"""And back; what ``encode`` does."""
 
 _FIXED = """
 CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
