@@ -1,0 +1,359 @@
+"""Targets to fills: the terms of trading, the checks before anything runs, and the result.
+
+1. ``Execution``: the price, the costs and the limits, as a frozen value.
+2. ``_books``: target weights become integer rows; the first that breaks its contract is named.
+3. ``kernel.simulate``: the sessions.
+4. ``Simulation``: what came out, as frames.
+
+docs/execution.md says what an order meets, rule by rule.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import polars as pl
+
+from backtest.market import TOLERANCE, Market
+from data_cache.errors import UsageError
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+__all__ = ["DEFAULT", "Execution", "Simulation", "simulate"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+MICRO = 1_000_000
+MOST_CASH = 1e10  # yuan; beyond it a fee could overflow 64 bits
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How orders trade and what they cost.
+
+    Args:
+        price: the moment of the session that fills: ``open``, ``close``, or ``vwap`` (amount / volume; for bars
+            without an amount or adjusted ones (high + low + close) / 3).
+        commission: all-in broker rate, fraction of notional, at most the legal 0.003.
+        commission_floor: yuan an order.
+        slippage_bps: basis points against every order; never beyond the day's limit price.
+        impact: fraction of the price an order as large as the day's volume would move it; an order of share s
+            moves it by impact x sqrt(s). 0 is none.
+        volume_cap: share of the session's volume one order may take.
+        buy_retry: sessions a buy that was refused or cut is tried again; 0 cancels it.
+        accounting: ``total_return`` reinvests dividends through the factor; ``explicit`` pays them in cash, less
+            the tax of the holding period, and gives new shares whole.
+    """
+
+    price: Literal["open", "close", "vwap"] = "open"
+    commission: float = 0.00025
+    commission_floor: float = 5.0
+    slippage_bps: float = 0.0
+    impact: float = 0.0
+    volume_cap: float = 0.1
+    buy_retry: int = 0
+    accounting: Literal["total_return", "explicit"] = "total_return"
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "commission": (0.0, 0.003),
+            "commission_floor": (0.0, 1000.0),
+            "slippage_bps": (0.0, 1000.0),
+            "impact": (0.0, 10.0),
+            "volume_cap": (1e-6, 1.0),
+            "buy_retry": (0, 10_000),
+        }
+        for name, (low, high) in bounds.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UsageError(f"{name} is {value}; needs {low:g} to {high:g}")
+        if self.price not in ("open", "close", "vwap"):
+            raise UsageError(f"price is {self.price!r}; needs 'open', 'close' or 'vwap'")
+        if self.accounting not in ("total_return", "explicit"):
+            raise UsageError(f"accounting is {self.accounting!r}; needs 'total_return' or 'explicit'")
+
+
+DEFAULT = Execution(slippage_bps=5.0)
+"""What ``run`` and ``compare`` assume unless told otherwise: next open, 2.5 bp commission, 5 bp slippage."""
+
+
+@dataclass(frozen=True, eq=False)  # no slots: frames are built once, when asked for
+class Simulation:
+    """What traded, what did not, and what the account was worth.
+
+    Args:
+        market: what it ran on.
+        rules: the terms.
+        cash: yuan to begin with.
+        raw_fills: int64 rows of ``kernel.FILL``.
+        units: adjusted units of each fill (shares / factor of its date).
+        raw_lost: int64 rows of ``kernel.LOST``.
+        raw_paid: int64 rows of ``kernel.PAID``.
+        cash_fen: (T,) after each close.
+        value: (T,) yuan after each close.
+    """
+
+    market: Market
+    rules: Execution
+    cash: float
+    raw_fills: Array
+    units: Array
+    raw_lost: Array
+    raw_paid: Array
+    cash_fen: Array
+    value: Array
+
+    @functools.cached_property
+    def fills(self) -> pl.DataFrame:
+        """decision_date, date, symbol, side, shares, price, notional, commission, stamp_duty, transfer_fee.
+
+        In the order they traded; shares as traded, price in yuan with the slippage in it, money in yuan to the
+        fen.
+        """
+        rows = self.raw_fills
+        return pl.DataFrame(
+            {
+                **self._keys(rows, 0, 1, 2),
+                "side": _sides(rows[:, 3]),
+                "shares": rows[:, 4] / MICRO,
+                "price": rows[:, 5] / MICRO,
+                "notional": rows[:, 6] / 100,
+                "commission": rows[:, 7] / 100,
+                "stamp_duty": rows[:, 8] / 100,
+                "transfer_fee": rows[:, 9] / 100,
+            }
+        )
+
+    @functools.cached_property
+    def rejections(self) -> pl.DataFrame:
+        """decision_date, date, symbol, side, wanted, filled, lost (shares), reason.
+
+        One row a session and reason; an order tried again next session may be refused again. ``wanted`` and
+        ``lost`` are null where the order could not be sized: no price was known on the decision date.
+        """
+        from backtest.kernel import REASONS
+
+        rows = self.raw_lost
+        unsized = pl.Series(rows[:, 4] < 0)
+        return pl.DataFrame(
+            {
+                **self._keys(rows, 0, 1, 2),
+                "side": _sides(rows[:, 3]),
+                "wanted": pl.Series(rows[:, 4] / MICRO).set(unsized, None),
+                "filled": rows[:, 5] / MICRO,
+                "lost": pl.Series(rows[:, 6] / MICRO).set(unsized, None),
+                "reason": pl.Series(REASONS, dtype=pl.String).gather(rows[:, 7]),
+            }
+        )
+
+    @functools.cached_property
+    def equity(self) -> pl.DataFrame:
+        """date, cash, value: yuan after each close."""
+        return pl.DataFrame({"date": self.market.dates, "cash": self.cash_fen / 100, "value": self.value})
+
+    @functools.cached_property
+    def dividends(self) -> pl.DataFrame:
+        """date, symbol, shares, cash, new_shares, tax: what explicit accounting paid, and the tax withheld at sales."""
+        rows = self.raw_paid
+        keys = self._keys(rows, 0, 0, 1)
+        return pl.DataFrame(
+            {
+                "date": keys["date"],
+                "symbol": keys["symbol"],
+                "shares": rows[:, 2],
+                "cash": rows[:, 3] / 100,
+                "new_shares": rows[:, 4],
+                "tax": rows[:, 5] / 100,
+            }
+        )
+
+    @functools.cached_property
+    def positions(self) -> pl.DataFrame:
+        """date, symbol, shares, value: what was held after each close, in shares as traded and yuan."""
+        market, explicit = self.market, self.rules.accounting == "explicit"
+        n_sessions = market.shape[0]
+        changes = np.zeros((n_sessions, market.shape[1]))
+        rows = self.raw_fills
+        signed = np.where(rows[:, 3] == 0, 1.0, -1.0) * (rows[:, 4] / MICRO if explicit else self.units)
+        np.add.at(changes, (rows[:, 1], rows[:, 2]), signed)
+        np.add.at(changes, (self.raw_paid[:, 0], self.raw_paid[:, 1]), self.raw_paid[:, 4])
+        held = np.cumsum(changes, axis=0)
+        shares = held if explicit else held * market.factor
+        at, column = np.nonzero(shares > 0.5 / MICRO)
+        shares = shares[at, column]
+        return pl.DataFrame(
+            {
+                "date": market.dates[at],
+                "symbol": _names(market, column),
+                "shares": np.round(shares, 6),
+                "value": shares / market.factor[at, column] * market.mark[at, column],
+            }
+        )
+
+    def _keys(self, rows: Array, decision: int, date: int, column: int) -> dict[str, Any]:
+        dates = self.market.dates
+        return {
+            "decision_date": dates[rows[:, decision]],
+            "date": dates[rows[:, date]],
+            "symbol": _names(self.market, rows[:, column]),
+        }
+
+
+def _names(market: Market, columns: Array) -> pl.Series:
+    return pl.Series(market.symbols, dtype=pl.String).gather(columns)
+
+
+def _sides(codes: Array) -> pl.Series:
+    return pl.Series(["buy", "sell"], dtype=pl.String).gather(codes)
+
+
+def simulate(
+    market: Market, targets: pl.DataFrame, *, cash: float = 1_000_000.0, rules: Execution | None = None
+) -> Simulation:
+    """Trade a strategy's target weights under the exchange's rules.
+
+    Args:
+        market: where it trades.
+        targets: date, symbol, weight; the rows of a date are the whole book wanted after that close, to be
+            traded from the next session on. Any order.
+        cash: yuan to begin with, to the fen.
+        rules: the terms; default ``Execution()``.
+
+    Raises:
+        UsageError: a target row that breaks its contract, named; cash that is not positive.
+        NoData: explicit accounting of prices that are not as traded.
+    """
+    from backtest import kernel
+
+    rules = rules or Execution()
+    dates, columns, weights = books(market, targets)
+    base, buy_probe, sell_probe = prices(market, rules)
+    actions, one_month, one_year = corporate_actions(market, rules)
+    fills, units, lost, paid, cash_fen, value, _ = kernel.simulate(
+        base,
+        buy_probe,
+        sell_probe,
+        market.volume,
+        market.factor,
+        market.mark,
+        market.limit_up,
+        market.limit_down,
+        TOLERANCE[market.basis],
+        market.listed,
+        market.delisted,
+        market.group,
+        market.rates,
+        dates,
+        columns,
+        weights,
+        fen(cash),
+        terms(rules),
+        rules.impact,
+        round(rules.volume_cap * MICRO),
+        rules.buy_retry,
+        rules.accounting == "explicit",
+        actions,
+        one_month,
+        one_year,
+    )
+    return Simulation(
+        market=market,
+        rules=rules,
+        cash=fen(cash) / 100,
+        raw_fills=fills,
+        units=units,
+        raw_lost=lost,
+        raw_paid=paid,
+        cash_fen=cash_fen,
+        value=value,
+    )
+
+
+def fen(cash: float) -> int:
+    """Yuan to whole fen."""
+    if not 0 < cash <= MOST_CASH:
+        raise UsageError(f"cash is {cash}; needs a positive number of yuan up to {MOST_CASH:,.0f}")
+    return math.floor(cash * 100 + 0.5)
+
+
+def terms(rules: Execution) -> tuple[int, int, int]:
+    """Commission (1e-8), its floor (fen) and slippage (1e-6) as the kernel counts them."""
+    return round(rules.commission * 1e8), round(rules.commission_floor * 100), round(rules.slippage_bps * 100)
+
+
+def prices(market: Market, rules: Execution) -> tuple[Array, Array, Array]:
+    """The price that fills, and the two that tell whether the limit refuses a buy or a sell at that moment."""
+    if rules.price == "open":
+        return market.open, market.open, market.open
+    if rules.price == "close":
+        return market.close, market.close, market.close
+    typical = (market.high + market.low + market.close) / 3
+    traded = market.amount / market.volume
+    usable = (market.basis == "raw") & ~np.isnan(traded)
+    average = np.clip(np.where(usable, traded, typical), market.low, market.high)
+    # over a whole session a limit refuses only who finds it locked from the first trade to the last
+    return average, market.low, market.high
+
+
+def corporate_actions(market: Market, rules: Execution) -> tuple[Array, Array, Array]:
+    """Action rows as ``kernel.simulate`` takes them, and how long each purchase is taxed at which rate."""
+    if rules.accounting == "total_return":
+        none = np.empty(0, dtype=np.int64)
+        return np.empty((0, 8), dtype=np.int64), none, none
+    from backtest.dividends import action_rows, holding_periods
+
+    return action_rows(market), *holding_periods(market.dates)
+
+
+def books(market: Market, targets: pl.DataFrame) -> tuple[Array, Array, Array]:
+    """Targets as session, column and weight, sorted; checked before anything runs.
+
+    Raises:
+        UsageError: a missing column, a date that is no session of the market, a symbol without bars, a weight
+            that is null, negative or above 1, a symbol twice in one book, a book of more than 1. Names the row.
+    """
+    from backtest.kernel import check_targets
+
+    if missing := {"date", "symbol", "weight"} - set(targets.columns):
+        raise UsageError(f"targets lack the columns {sorted(missing)}; need date, symbol, weight")
+    wanted = targets["date"].cast(pl.Date).to_numpy()
+    at = np.searchsorted(market.dates, wanted)
+    off = market.dates[np.minimum(at, len(market.dates) - 1)] != wanted
+    if off.any():
+        row = int(np.argmax(off))
+        raise _bad_target(
+            targets, row, f"its date is no session of the market ({market.dates[0]} to {market.dates[-1]})"
+        )
+    column = targets["symbol"].cast(pl.String).replace_strict(
+        pl.Series(market.symbols, dtype=pl.String), pl.int_range(len(market.symbols), eager=True), default=None,
+        return_dtype=pl.Int64,
+    )  # fmt: skip
+    if column.null_count():
+        raise _bad_target(targets, int(column.is_null().arg_max() or 0), "the market has no bars of this symbol")
+    columns = column.to_numpy()
+    weights = targets["weight"].cast(pl.Float64).fill_null(math.nan).to_numpy()
+    order = np.arange(at.size)
+    if at.size and not _ascending(at, columns):
+        order = np.lexsort((columns, at))
+        at, columns, weights = at[order], columns[order], weights[order]
+    code, row = check_targets(at, columns, weights, len(market.symbols))
+    if code:
+        what = ("a weight needs 0 to 1", "its symbol is twice in the book of that date",
+                "with it the weights of that date exceed 1")[code - 1]  # fmt: skip
+        raise _bad_target(targets, int(order[row]), what)
+    return at, columns, weights
+
+
+def _ascending(at: Array, columns: Array) -> bool:
+    step = np.diff(at)
+    return bool(np.all((step > 0) | ((step == 0) & (np.diff(columns) >= 0))))
+
+
+def _bad_target(targets: pl.DataFrame, row: int, why: str) -> UsageError:
+    date, symbol, weight = targets.select("date", "symbol", "weight").row(row)
+    return UsageError(f"target row {row} ({date}, {symbol}, weight {weight}): {why}; correct the strategy")

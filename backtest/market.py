@@ -1,0 +1,474 @@
+"""The dense arrays a simulation reads: what traded, between which limits, in which lots, at which fees.
+
+1. ``load`` reads the store; ``from_frames`` takes frames. Both end in one frozen ``Market``.
+2. ``_check_bars``, ``_gaps``: every bar is a positive price on a session, and a session without a bar is explained.
+3. ``_dense``: one array of sessions x symbols per field, scattered by integer codes.
+4. ``_references``: the price limits are counted from: the previous close, ex-adjusted.
+5. ``_limits``: the rule book's limit prices; for adjusted imports its ratios alone, see ``TOLERANCE``.
+6. ``_rates``: lots and fees of each session, by group of symbols the rule book can tell apart.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import polars as pl
+
+from data_cache.charges import RATE_SCALE, fees, lots
+from data_cache.errors import IntegrityError, NoData, UsageError
+from data_cache.limits import decide, limits, panel
+from data_cache.rule_table import group_of
+from data_cache.rulebook import status_expr
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from data_cache.store import Store
+
+__all__ = ["TOLERANCE", "Market", "from_frames", "load"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+FIELDS = ("open", "high", "low", "close", "volume", "amount")
+TOLERANCE = {"raw": 1e-6, "qfq": 2e-3, "hfq": 2e-3}
+"""How near its limit a price counts as at it, as a fraction, by basis.
+
+As traded, prices and limits are whole fen and the tolerance only absorbs binary fractions. Adjusted prices hide
+the tick: limit and price each carry a rounding of half a tick of the price as traded, and the vendor's own."""
+MOST = 1_000_000.0  # yuan a share, adjusted or not: beyond it integers of micro-yuan could overflow
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # holds arrays
+class Market:
+    """Everything a simulation may look up, T sessions x N symbols; arrays are read-only by convention.
+
+    Args:
+        dates: (T,) datetime64[D], every session between the first and the last, ascending.
+        symbols: N symbols, ascending.
+        basis: ``raw``, ``qfq`` or ``hfq``; the prices are the traded ones only under ``raw``.
+        open, high, low, close: (T, N) yuan; NaN where the symbol did not trade.
+        volume: (T, N) shares; NaN where it did not trade.
+        amount: (T, N) yuan; NaN where it did not trade or is not known.
+        factor: (T, N) hfq factor; 1 throughout under qfq and hfq.
+        mark: (T, N) close x factor, carried over sessions without trading; NaN before the first bar.
+        limit_up, limit_down: (T, N) yuan; NaN where there is no limit or no bar.
+        doubtful: (T, N) whether a marked row of the rule book decided the limits.
+        listed, delisted: (N,) first session of the symbol, first session it is gone (T: never).
+        group: (N,) index into the second axis of ``rates``.
+        rates: (T, G, 7) int64: lot, step (shares), stamp duty buy, sell, transfer fee (1e-8), transfer fee on
+            face value (1e-8) and its floor (fen).
+        actions: symbol, ex_date, cash, bonus, transfer per share; for explicit accounting.
+        caveats: what a reader of any result must know, in sentences.
+    """
+
+    dates: Array
+    symbols: tuple[str, ...]
+    basis: str
+    open: Array
+    high: Array
+    low: Array
+    close: Array
+    volume: Array
+    amount: Array
+    factor: Array
+    mark: Array
+    limit_up: Array
+    limit_down: Array
+    doubtful: Array
+    listed: Array
+    delisted: Array
+    group: Array
+    rates: Array
+    actions: pl.DataFrame
+    caveats: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Sessions, symbols."""
+        return self.close.shape[0], self.close.shape[1]
+
+
+def load(
+    store: Store,
+    symbols: Sequence[str] | None = None,
+    start: dt.date | None = None,
+    end: dt.date | None = None,
+    *,
+    gaps: Literal["raise", "suspended"] = "suspended",
+) -> Market:
+    """Read a market from the store.
+
+    Args:
+        store: an open store.
+        symbols: None for all it has.
+        start: first session, inclusive; earlier bars are read for the marks and references it begins with.
+        end: last session, inclusive.
+        gaps: a session without a bar and without a record of suspension is refused, or taken as a suspension
+            and told in the caveats.
+
+    Raises:
+        NoData: no bars in the range.
+        IntegrityError: a bar no exchange could have printed, or a gap under ``raise``.
+    """
+    basis = store.basis(symbols)
+    return from_frames(
+        store.bars(symbols, None, end, basis),
+        store.calendar(),
+        basis=basis,
+        factors=store.factors(symbols) if basis == "raw" else None,
+        names=store.name_history(symbols),
+        instruments=store.instruments(symbols),
+        suspensions=store.suspensions(symbols),
+        corporate_actions=store.corporate_actions(symbols),
+        start=start,
+        end=end,
+        gaps=gaps,
+    )
+
+
+def from_frames(
+    bars: pl.DataFrame,
+    calendar: pl.Series | None = None,
+    *,
+    basis: str = "raw",
+    factors: pl.DataFrame | None = None,
+    names: pl.DataFrame | None = None,
+    instruments: pl.DataFrame | None = None,
+    suspensions: pl.DataFrame | None = None,
+    corporate_actions: pl.DataFrame | None = None,
+    start: dt.date | None = None,
+    end: dt.date | None = None,
+    gaps: Literal["raise", "suspended"] = "raise",
+) -> Market:
+    """Build a market from the frames of ``data_cache.schemas``; columns beyond those are ignored.
+
+    Args:
+        bars: Bars, in any order; may begin before ``start``.
+        calendar: sessions; None takes the dates of the bars.
+        basis: of the bars.
+        factors: Factors; None is no adjustment.
+        names: NameHistory; without it every symbol is taken as neither ST nor in a delisting period.
+        instruments: Instruments; a symbol without a ``listed`` date is listed at its first bar, without a
+            ``delisted`` date never gone.
+        suspensions: Suspensions.
+        corporate_actions: CorporateActions.
+        start: first session, inclusive; None the first bar.
+        end: last session, inclusive; None the last bar.
+        gaps: see ``load``.
+    """
+    bars = _check_bars(bars, calendar)
+    stop = end or _day(bars["date"].max())
+    begin = start or _day(bars["date"].min())
+    sessions = bars["date"].unique().sort() if calendar is None else calendar.unique().sort()
+    dates = sessions.filter((sessions >= bars["date"].min()) & (sessions <= stop))
+    first = int((dates < begin).sum())
+    bars = bars.filter(pl.col("date") <= stop)
+    if not len(dates) or first >= len(dates) or not bars.height:
+        raise NoData(f"no bars between {begin} and {stop}; import or refresh that range first")
+    symbols = bars["symbol"].unique().sort()
+    bars = bars.with_columns(
+        row=dates.search_sorted(bars["date"]).cast(pl.Int64),
+        column=symbols.search_sorted(bars["symbol"]).cast(pl.Int64),
+    )
+    grid = _Grid(dates, symbols, bars["row"].to_numpy(), bars["column"].to_numpy())
+    traded = {name: grid.scatter(bars[name]) for name in FIELDS}
+    factor = _factors(grid, factors)
+    mark = grid.carry(traded["close"] * factor)
+    group, rates, covered = _rates(grid)
+    listed, delisted, known = _spells(grid, instruments, covered)
+    caveats = _gaps(grid, suspensions, listed, delisted, first, gaps)
+    bars = bars.with_columns(
+        reference=pl.Series(_references(grid, bars, factor, corporate_actions, basis), nan_to_null=True),
+        status=_statuses(bars, names),
+    )
+    bars = bars.with_columns(listed_days=_listed_days(grid, bars, listed, known, names))
+    up, down, doubtful = _limits(bars, basis)
+    kept = slice(first, None)
+    return Market(
+        dates=dates.to_numpy()[kept],
+        symbols=tuple(symbols),
+        basis=basis,
+        **{name: traded[name][kept] for name in FIELDS},
+        factor=factor[kept],
+        mark=mark[kept],
+        limit_up=grid.scatter(up)[kept],
+        limit_down=grid.scatter(down)[kept],
+        doubtful=grid.scatter(doubtful, fill=False)[kept],
+        listed=np.maximum(listed - first, 0),
+        delisted=np.maximum(delisted - first, 0),
+        group=group,
+        rates=rates[kept],
+        actions=_actions(corporate_actions, symbols),
+        caveats=caveats,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # holds arrays
+class _Grid:
+    """Where each bar lies among sessions x symbols."""
+
+    dates: pl.Series
+    symbols: pl.Series
+    row: Array
+    column: Array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.dates), len(self.symbols)
+
+    def scatter(self, values: pl.Series, fill: float = np.nan) -> Array:
+        """One array of sessions x symbols; ``fill`` where there is no bar."""
+        dense = np.full(self.shape, fill, dtype=bool if fill is False else float)
+        dense[self.row, self.column] = values.fill_null(fill).to_numpy()
+        return dense
+
+    def carry(self, dense: Array) -> Array:
+        """Each column's last known value, downwards."""
+        at = np.where(np.isnan(dense), -1, np.arange(dense.shape[0])[:, None])
+        at = np.maximum.accumulate(at, axis=0)
+        return np.where(at < 0, np.nan, np.take_along_axis(dense, np.maximum(at, 0), axis=0))
+
+
+def _check_bars(bars: pl.DataFrame, calendar: pl.Series | None) -> pl.DataFrame:
+    needed = ("symbol", "date", "open", "high", "low", "close", "volume")
+    if missing := [name for name in needed if name not in bars.columns]:
+        raise UsageError(f"bars lack the columns {missing}; need {list(needed)}")
+    if not bars.height:
+        raise NoData("there are no bars of these symbols; import or refresh them first")
+    if "amount" not in bars.columns:
+        bars = bars.with_columns(amount=pl.lit(None, pl.Float64))
+    bars = bars.select(*needed, "amount").sort("symbol", "date")
+    prices = ("open", "high", "low", "close")
+    bad = pl.any_horizontal(
+        *((pl.col(name).is_null() | ~((pl.col(name) > 0) & (pl.col(name) < MOST))) for name in prices),
+        pl.col("volume").is_null() | (pl.col("volume") <= 0),
+    )
+    if (found := bars.filter(bad)).height:
+        raise IntegrityError(
+            f"bar {_told(found)}: needs positive prices below {MOST:,.0f} yuan and a positive volume "
+            f"({found.height} such rows); a session without trading has no bar"
+        )
+    twice = bars.filter(pl.struct("symbol", "date").is_duplicated())
+    if twice.height:
+        raise IntegrityError(f"two bars of one symbol and date: {_told(twice)}; keep one")
+    if calendar is not None and (off := bars.filter(~pl.col("date").is_in(calendar.implode()))).height:
+        raise IntegrityError(
+            f"bar {_told(off)} is on no session of the calendar ({off.height} such rows); correct its date"
+        )
+    return bars
+
+
+def _told(rows: pl.DataFrame) -> str:
+    return ", ".join(f"{name} {value}" for name, value in rows.row(0, named=True).items())
+
+
+def _day(value: object) -> dt.date:
+    if not isinstance(value, dt.date):
+        raise UsageError(f"dates of bars are {type(value).__name__}; need dates")
+    return value
+
+
+def _factors(grid: _Grid, factors: pl.DataFrame | None) -> Array:
+    """Each symbol's factor on each session: the last row up to it, 1.0 before the first."""
+    dense = np.full(grid.shape, np.nan)
+    dense[0] = 1.0
+    if factors is not None and factors.height:
+        rows = factors.filter(pl.col("symbol").is_in(grid.symbols.implode())).sort("date")
+        at = grid.dates.search_sorted(rows["date"]).to_numpy()  # an ex-date that is no session counts on the next
+        inside = at < grid.shape[0]
+        column = grid.symbols.search_sorted(rows["symbol"]).to_numpy()
+        dense[at[inside], column[inside]] = rows["factor"].to_numpy()[inside]
+    return grid.carry(dense)
+
+
+def _rates(grid: _Grid) -> tuple[Array, Array, Array]:
+    """Group of each symbol, rates of each session and group, and whether the book covers each (T, G)."""
+    names = [group_of(symbol) for symbol in grid.symbols]
+    groups = sorted(set(names))
+    member = {name: symbol for name, symbol in zip(names, grid.symbols, strict=True)}
+    asked = pl.DataFrame({"date": grid.dates}).join(
+        pl.DataFrame({"symbol": [member[name] for name in groups]}), how="cross"
+    )
+    told = lots(fees(asked))
+    face = pl.col("transfer_fee_basis") == "face_value"
+    scaled = pl.col("transfer_fee") * RATE_SCALE
+    table = told.select(
+        "buy_lot",
+        "buy_step",
+        pl.col("stamp_duty_buy") * RATE_SCALE,
+        pl.col("stamp_duty_sell") * RATE_SCALE,
+        # Shenzhen before 2015-08: an all-in commission already holds it
+        pl.when(face | pl.col("transfer_fee_inside_commission")).then(0).otherwise(scaled),
+        par=pl.when(face).then(scaled * pl.col("face_value")).otherwise(0),
+        par_floor=pl.when(face).then(pl.col("transfer_fee_min") * 100).otherwise(0),
+    )
+    covered = ~pl.Series(table.select(pl.any_horizontal(pl.all().is_null())).to_series())
+    values = table.fill_null(1).to_numpy().astype(float)
+    shape = (grid.shape[0], len(groups))
+    index = {name: i for i, name in enumerate(groups)}
+    return (
+        np.array([index[name] for name in names], dtype=np.int64),
+        np.floor(values + 0.5).astype(np.int64).reshape(*shape, -1),
+        covered.to_numpy().reshape(shape),
+    )
+
+
+def _spells(grid: _Grid, instruments: pl.DataFrame | None, covered: Array) -> tuple[Array, Array, Array]:
+    """First and past-last session of each symbol, and whether the first is known to be its listing."""
+    n_sessions, n_symbols = grid.shape
+    first = np.full(n_symbols, n_sessions, dtype=np.int64)
+    np.minimum.at(first, grid.column, grid.row)
+    listed, gone = first.copy(), np.full(n_symbols, n_sessions, dtype=np.int64)
+    # without a record, a symbol that appears well after the others was listed then
+    known = first > 10
+    if instruments is not None and instruments.height:
+        rows = pl.DataFrame({"symbol": grid.symbols}).join(instruments, on="symbol", how="left", maintain_order="left")
+        for name, out in (("listed", listed), ("delisted", gone)):
+            has = rows[name].is_not_null().to_numpy()
+            out[has] = grid.dates.search_sorted(rows[name].drop_nulls()).to_numpy()
+            if name == "listed":
+                before = (rows[name] < grid.dates[0]).fill_null(value=False).to_numpy()
+                known = np.where(has, ~before, known)
+    names = [group_of(symbol) for symbol in grid.symbols]
+    index = {name: i for i, name in enumerate(sorted(set(names)))}
+    for j, name in enumerate(names):
+        inside = np.flatnonzero(covered[:, index[name]])
+        begins, ends = (int(inside[0]), int(inside[-1]) + 1) if inside.size else (n_sessions, n_sessions)
+        listed[j] = max(listed[j], begins)
+        gone[j] = min(gone[j], ends)
+    return listed, gone, known
+
+
+def _gaps(
+    grid: _Grid, suspensions: pl.DataFrame | None, listed: Array, delisted: Array, first: int, gaps: str
+) -> tuple[str, ...]:
+    """Sessions without a bar or a suspension, from a symbol's first bar to its last."""
+    n_sessions, n_symbols = grid.shape
+    blank = np.ones(grid.shape, dtype=bool)
+    blank[grid.row, grid.column] = False
+    begin, stop = np.full(n_symbols, n_sessions), np.zeros(n_symbols, dtype=np.int64)
+    np.minimum.at(begin, grid.column, grid.row)
+    np.maximum.at(stop, grid.column, grid.row)
+    at = np.arange(n_sessions)[:, None]
+    blank &= (at >= np.maximum(np.maximum(begin, listed), first)) & (at < np.minimum(stop, delisted))
+    if suspensions is not None and suspensions.height:
+        rows = suspensions.filter(
+            pl.col("symbol").is_in(grid.symbols.implode()), pl.col("date").is_in(grid.dates.implode())
+        )
+        blank[
+            grid.dates.search_sorted(rows["date"]).to_numpy(),
+            grid.symbols.search_sorted(rows["symbol"]).to_numpy(),
+        ] = False
+    if not blank.any():
+        return ()
+    column, row = (int(found[0]) for found in np.nonzero(blank.T))
+    count = int(blank.sum())
+    where = f"{grid.symbols[column]} has no bar on {grid.dates[row]}, a session, and no suspension is recorded"
+    if gaps == "raise":
+        raise IntegrityError(
+            f"{where} ({count} such symbol-sessions); import the missing bars, or the suspensions that explain them"
+        )
+    return (
+        f"{count:,} symbol-sessions without a bar or a recorded suspension were taken as suspensions; "
+        f"the first: {grid.symbols[column]} on {grid.dates[row]}.",
+    )
+
+
+def _references(
+    grid: _Grid, bars: pl.DataFrame, factor: Array, actions: pl.DataFrame | None, basis: str
+) -> Array:
+    """What each bar's limits are counted from: the previous close, ex-adjusted; NaN on the first bar.
+
+    An ex-reference price is (previous close - cash) / (1 + new shares), half-up to the fen, where the action is
+    known; else the previous close by the step of the factor, to the fen.
+    """
+    same = bars["symbol"] == bars["symbol"].shift(1)
+    previous = bars["close"].shift(1).to_numpy()
+    now = factor[grid.row, grid.column]
+    step = np.roll(now, 1) / now
+    reference = np.where(same.fill_null(value=False).to_numpy(), previous, np.nan)
+    if basis != "raw":
+        return reference
+    moved = np.where(step == 1.0, reference, np.floor(reference * step * 100 + 0.5 + 1e-6) / 100)
+    if actions is None or not actions.height:
+        return moved
+    ex = (
+        actions.sort("ex_date")
+        .join_asof(
+            bars.select("symbol", "date", bar="date").sort("date"),
+            left_on="ex_date",
+            right_on="date",
+            by="symbol",
+            strategy="forward",
+            check_sortedness=False,
+        )
+        .group_by("symbol", pl.col("bar").alias("date"))
+        .agg(pl.len(), pl.col("cash").sum(), new=(pl.col("bonus") + pl.col("transfer")).sum())
+        .filter(pl.col("len") == 1)  # two in one suspension: the factor knows their order
+    )
+    told = bars.select("symbol", "date").join(ex, on=["symbol", "date"], how="left", maintain_order="left")
+    cash, new = told["cash"].to_numpy(), told["new"].to_numpy()
+    exact = np.floor((reference - cash) / (1 + new) * 100 + 0.5 + 1e-6) / 100
+    # a rights issue in the same ex-date is only in the factor
+    agrees = np.abs(exact / moved - 1) < 0.01  # noqa: PLR2004 - false where either is NaN
+    return np.where(agrees & (exact > 0), exact, moved)
+
+
+def _statuses(bars: pl.DataFrame, names: pl.DataFrame | None) -> pl.Series:
+    """The status of each bar by the short name of the day; ``normal`` where none is known."""
+    if names is None or not names.height:
+        return pl.Series("status", ["normal"]).new_from_index(0, bars.height)
+    told = bars.select("symbol", "date").join_asof(
+        _name_rows(names), left_on="date", right_on="valid_from", by="symbol", check_sortedness=False
+    )
+    return told["status"].fill_null("normal")
+
+
+def _name_rows(names: pl.DataFrame) -> pl.DataFrame:
+    """Name history with its status and the day that status began, sorted by date."""
+    return (
+        names.sort("symbol", "valid_from")
+        .with_columns(status=status_expr(pl.col("name")))
+        .with_columns(spell=pl.col("status").rle_id().over("symbol"))
+        .with_columns(since=pl.col("valid_from").first().over("symbol", "spell"))
+        .select("symbol", "valid_from", "status", "since")
+        .sort("valid_from")
+    )
+
+
+def _listed_days(
+    grid: _Grid, bars: pl.DataFrame, listed: Array, known: Array, names: pl.DataFrame | None
+) -> pl.Series:
+    """1 on the first session of a listing, relisting or delisting period; null where that is not known."""
+    age = np.where(known[grid.column], grid.row - listed[grid.column] + 1, 0)
+    days = pl.Series("listed_days", age).replace(0, None)
+    days = days.set(days < 1, None)
+    if names is None or not names.height:
+        return days
+    since = bars.select("symbol", "date").join_asof(
+        _name_rows(names), left_on="date", right_on="valid_from", by="symbol", check_sortedness=False
+    )["since"]
+    began = grid.dates.search_sorted(since.fill_null(grid.dates[0])).cast(pl.Int64)
+    special = bars["status"].is_in(["delisting_period", "relisting"])
+    return (pl.Series(grid.row) - began + 1).zip_with(special, days)
+
+
+def _limits(bars: pl.DataFrame, basis: str) -> tuple[pl.Series, pl.Series, pl.Series]:
+    """Limit prices and whether a doubtful rule decided them; adjusted bases take the ratio, unrounded."""
+    if basis == "raw":
+        told = limits(bars)
+        return told["limit_up"], told["limit_down"], told["doubtful"]
+    said = decide(panel(bars, "reference"))
+    none = pl.Series(said.unlimited) | said.board.is_null()
+    up, down = (bars["reference"] * pl.Series(1 + sign * ratio / 10_000) for sign, ratio in ((1, said.up), (-1, said.down)))
+    return up.set(none, None), down.set(none, None), pl.Series(said.doubtful)
+
+
+def _actions(actions: pl.DataFrame | None, symbols: pl.Series) -> pl.DataFrame:
+    columns = ("symbol", "ex_date", "cash", "bonus", "transfer")
+    if actions is None:
+        return pl.DataFrame(schema=dict(zip(columns, (pl.String, pl.Date, pl.Float64, pl.Float64, pl.Float64), strict=True)))
+    return actions.select(columns).filter(pl.col("symbol").is_in(symbols.implode()))
