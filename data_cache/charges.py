@@ -1,4 +1,4 @@
-"""What an order costs and which sizes it may have: dated rates and lots over a panel, and the arithmetic to the fen.
+"""What an order costs and which sizes it may have: dated rates and lots, and the arithmetic to the fen.
 
 1. ``fees``: stamp duty, transfer fee and the bounds of the commission in force on each row's date.
 2. ``lots``: smallest buy, steps, order maxima and the daily cap on buying ST shares.

@@ -19,7 +19,7 @@ import polars as pl
 from data_cache.errors import UsageError
 from data_cache.rule_table import PREFIX, Row, match
 
-__all__ = ["Decision", "decide", "limits"]
+__all__ = ["Decision", "decide", "limits", "panel", "refuse_outside"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -43,7 +43,7 @@ _YOUNG = 5  # the most sessions any row of the book frees from limits; a test ho
 
 
 class Verdict(NamedTuple):
-    """What the first sessions' rules say: no limit, a band of their own, or (both empty) the ordinary ratio."""
+    """What the first sessions' rules say: no limit, a band of their own, or neither."""
 
     unlimited: bool
     band: tuple[int, int] | None  # up, down x 10,000, of the issue price
@@ -147,19 +147,18 @@ def decide(asked: pl.DataFrame) -> Decision:
 
     def column(rule: str, value: Callable[[Row], int | bool]) -> Array:
         place = _DATED.index(rule)
-        return np.array([value(row) if (row := rows[place]) else 0 for rows in found.rows], dtype=np.int64)[
-            at
-        ]
+        regime = [int(value(row)) if (row := rows[place]) else 0 for rows in found.rows]
+        return np.array(regime, dtype=np.int64).take(at)
 
-    unlimited = np.zeros(asked.height, dtype=bool)
+    marked = [_ratio_doubtful(*of) for of in zip(found.rows, found.statuses, strict=True)]
     said = Decision(
         board=boards.gather(at),
         up=column("price_limit_up_ratio", _ratio),
         down=column("price_limit_down_ratio", _ratio),
         inward=column("limit_price_rounding", lambda row: row.value.startswith("INWARD")).astype(bool),
-        tick=column("tick", lambda row: round(float(row.value) * 100)),
-        unlimited=unlimited,
-        doubtful=np.array([_ratio_doubtful(*of) for of in zip(found.rows, found.statuses, strict=True)])[at],
+        tick=column("tick", lambda row: round(float(row.value) * 100)).clip(1),
+        unlimited=np.zeros(asked.height, dtype=bool),
+        doubtful=np.array(marked, dtype=bool).take(at),
         floor_doubtful=column("limit_price_min_tick_move", lambda row: row.doubtful).astype(bool),
         dated=lambda position: found.rows[int(at[position])],
         verdicts=_young(asked),
@@ -189,7 +188,11 @@ def panel(frame: pl.DataFrame, *more: str) -> pl.DataFrame:
     status = pl.col("status") if "status" in frame.columns else pl.lit(None, dtype=pl.String)
     days = pl.col("listed_days") if "listed_days" in frame.columns else pl.lit(None)
     return frame.select(
-        *needed, status=status.cast(pl.String).fill_null("normal"), listed_days=days.cast(pl.Int64)
+        "symbol",
+        pl.col("date").cast(pl.Date),
+        *more,
+        status=status.cast(pl.String).fill_null("normal"),
+        listed_days=days.cast(pl.Int64),
     )
 
 

@@ -25,7 +25,20 @@ from data_cache.errors import IntegrityError, UnknownName
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["BOARDS", "CONFIDENCES", "STATUSES", "Matched", "Row", "RuleRows", "deciding", "match", "table"]
+__all__ = [
+    "BOARDS",
+    "CONFIDENCES",
+    "STATUSES",
+    "Matched",
+    "Row",
+    "RuleRows",
+    "board_of",
+    "deciding",
+    "group_of",
+    "match",
+    "prefix_rows",
+    "table",
+]
 
 BOARDS = {"sse_main": "SH", "szse_main": "SZ", "chinext": "SZ", "star": "SH", "bse": "BJ"}
 """Every board and the exchange its symbols carry."""
@@ -114,7 +127,7 @@ def table() -> pl.DataFrame:
     good, bad = RuleRows.filter(book)
     if counts := bad.counts():
         raise IntegrityError(
-            f"the rule book breaks {counts}, first in {bad.invalid().row(0, named=True)}; mend data_cache/data"
+            f"the rule book breaks {counts}, first in {bad.invalid().row(0, named=True)}; mend data/*.csv"
         )
     return good.sort("row")
 
@@ -135,6 +148,12 @@ def _excepted() -> frozenset[str]:
 
 
 @cache
+def prefix_rows() -> tuple[Row, ...]:
+    """The rows that say which code prefix is which board's, and when."""
+    return tuple(row for row in _rows() if row.rule == PREFIX)
+
+
+@cache
 def group_of(symbol: str) -> str:
     """What the book can tell of a symbol: itself where it has an exception, else its prefix and exchange."""
     return symbol if symbol in _excepted() else f"{symbol[:3]}###{symbol[6:]}"
@@ -143,14 +162,14 @@ def group_of(symbol: str) -> str:
 @cache
 def board_of(group: str) -> str | None:
     """The board of a group or symbol at any date; None where no A-share has such a code."""
-    for row in _rows():
-        if row.rule == PREFIX and group.startswith(row.value) and group[6:] == "." + BOARDS[row.board]:
+    for row in prefix_rows():
+        if group.startswith(row.value) and group[6:] == "." + BOARDS[row.board]:
             return row.board
     return None
 
 
 def deciding(rule: str, symbol: str, status: str, day: dt.date) -> Row | None:
-    """The row that answers; an exception before the board, the status itself before ``any`` before ``normal``.
+    """The row that answers; exceptions first, the status itself before ``any`` before ``normal``.
 
     Args:
         rule: as in the table, e.g. ``price_limit_up_ratio``.

@@ -16,7 +16,7 @@ import polars as pl
 from data_cache.charges import FEE_RULES, LOT_RULES, fees, lots
 from data_cache.errors import UnknownName, UnknownSymbol, UsageError
 from data_cache.limits import decide, limits, panel
-from data_cache.rule_table import BOARDS, PREFIX, STATUSES, Row, board_of, deciding, table
+from data_cache.rule_table import BOARDS, PREFIX, STATUSES, Row, board_of, deciding, prefix_rows, table
 from data_cache.symbols import Symbol
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _MARKS = r"^(?:XD|XR|DR|G)+"  # ex-dividend, ex-rights, both; G: share reform done (2005-2006)
-_STATUS_PATTERNS = (  # the first that matches, after the marks are dropped; the name_marker rows in regular form
+_STATUS_PATTERNS = (  # first match after the marks are dropped; the name_marker rows in regular form
     ("delisting_period", r"^退市|退$|退市$"),
     ("relisting", r"^N(?:S?\*?ST|S)"),
     ("st", r"^C?S?\*?ST"),
@@ -64,12 +64,12 @@ def board(symbol: str, date: dt.date | str) -> str:
         return row.board
     if board_of(known) is None:
         raise UnknownSymbol(f"{known} has no A-share's code; boards and their prefixes are in docs/rules.md")
-    windows = sorted(
-        f"{r['value']}: {r['valid_from']} to {r['valid_to'] or 'now'}"
-        for r in table().filter(pl.col("rule") == PREFIX).iter_rows(named=True)
-        if known.startswith(r["value"])
+    windows = [row for row in prefix_rows() if known.startswith(row.value)]
+    since, until = min(row.valid_from for row in windows), max(row.valid_to or dt.date.max for row in windows)
+    raise UsageError(
+        f"{known} was on no board on {day}: {windows[0].value} codes are {windows[0].board} from {since}"
+        + ("" if until == dt.date.max else f" to {until}, 920 codes after")
     )
-    raise UsageError(f"{known} was on no board on {day}; its codes were in use {'; '.join(windows)}")
 
 
 def status_of_name(name: str | None) -> str:
@@ -107,8 +107,10 @@ class RuleAnswer:
     """One question's answer; rates are fractions, prices yuan, sizes shares, None means there is none.
 
     Args:
-        rules: the rows of the book that decided, each as a mapping of the table's columns.
+        doubtful: whether a limit or fee rests on a row marked ``doubtful`` or ``knowledge_medium``.
+        marked: the rules among ``rules`` that are marked so, those told for information included.
         remarks: what was assumed, in sentences.
+        rules: the rows of the book that decided, each as a mapping of the table's columns.
     """
 
     symbol: str
@@ -136,6 +138,7 @@ class RuleAnswer:
     commission_cap: float
     commission_floor: float
     doubtful: bool
+    marked: tuple[str, ...]
     remarks: tuple[str, ...]
     rules: tuple[dict[str, object], ...]
 
@@ -218,11 +221,17 @@ def rule(
     verdict = said.verdicts.get(0)
     if verdict and verdict.band and issue_price is None and reference is not None:
         remarks.append("first session under the old regime: prev-close is taken as the issue price")
+    ratio = next((row for row in rows if row.rule == "price_limit_up_ratio"), None)
+    if ratio and ratio.status == "normal" and status in ("st", "s_share", "delisting_period"):
+        remarks.append(
+            f"the book has no limit of its own for {status} on {where} that day; the normal one is told"
+        )
     return RuleAnswer(
         symbol=str(known),
         date=day,
         status=status,
         no_limit=bool(said.unlimited[0]),
+        marked=tuple(row.rule for row in rows if row.doubtful),
         remarks=tuple(remarks),
         rules=tuple(_as_dict(row) for row in rows),
         listed_days=listed_days,
