@@ -38,6 +38,7 @@ def build_panel(
     universe: str = "liquid_cooling",
     symbols: Collection[str] | None = None,
     warmup: int = WARMUP,
+    events: pl.DataFrame | None = None,
 ) -> pl.LazyFrame:
     """The panel of a stored market.
 
@@ -49,6 +50,7 @@ def build_panel(
         universe: name of a table of ``data_cache.universe``.
         symbols: only these of the universe; None for all.
         warmup: sessions before ``start`` to begin with.
+        events: in place of the stored ones.
 
     Returns:
         The columns of docs/design.md, sorted by date and symbol. Symbols without bars have no rows.
@@ -72,7 +74,7 @@ def build_panel(
         store.bars(held, end=last, basis=basis),
         store.factors(held) if basis == "raw" else None,
         store.calendar(),
-        store.events(kinds=[*kinds, "value_share"]),
+        store.events(kinds=[*kinds, "value_share"]) if events is None else events,
         table,
         kinds=kinds,
         start=start,
