@@ -51,7 +51,7 @@ def fill(store: Store, *, seed: int = SEED) -> None:
 
 
 def notes() -> list[Path]:
-    """The sample notes, oldest first: transcripts and an essay of our own about companies that do not exist."""
+    """The sample notes, oldest first: transcripts and an essay of our own, about invented companies."""
     folder = files("data_cache").joinpath("sample_notes")
     found = [Path(str(file)) for file in folder.iterdir() if file.name.endswith(".txt")]
     return sorted(found, key=_published)

@@ -269,7 +269,7 @@ def _path(
 def _locked(
     rng: np.random.Generator, days: pl.Series, symbols: list[str], trading: Array, free: Array
 ) -> Array:
-    """+1 on sessions at one price, the upper limit; -1 at the lower one: some by chance, three after bad news."""
+    """+1 on sessions at one price, the upper limit; -1 at the lower one: by chance, and after bad news."""
     locked = np.zeros(trading.shape, dtype=np.int64)
     for t, j in zip(rng.integers(20, len(days), 16), rng.integers(0, len(symbols), 16), strict=True):
         locked[t, j] = rng.choice([1, -1])
