@@ -18,7 +18,13 @@ __all__ = ["Backtest", "Comparison", "Execution", "compare", "run"]
 def __getattr__(name: str) -> Any:
     import importlib
 
-    homes = {"Backtest": "result", "run": "result", "Comparison": "comparison", "compare": "comparison", "Execution": "execution"}
+    homes = {
+        "Backtest": "result",
+        "run": "result",
+        "Comparison": "comparison",
+        "compare": "comparison",
+        "Execution": "execution",
+    }
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"backtest.{homes[name]}"), name)

@@ -37,7 +37,9 @@ def attribute(result: Backtest, contributions: pl.DataFrame) -> pl.DataFrame:
         result.fills.with_row_index("fill")
         .select("fill", "decision_date", "date", "symbol", "side", "notional")
         .join(pushes, on=["decision_date", "symbol"], how="inner")
-        .sort("fill", pl.col("fresh"), pl.col("score").abs(), "event_id", descending=[False, True, True, False])
+        .sort(
+            "fill", pl.col("fresh"), pl.col("score").abs(), "event_id", descending=[False, True, True, False]
+        )
     )
 
 
@@ -81,7 +83,11 @@ def quotes(events: pl.DataFrame, notes: pl.DataFrame) -> pl.DataFrame:
     rows = []
     for event in events.select("event_id", "source", "title", "span_start", "span_end").iter_rows(named=True):
         title, text = texts.get(event["source"], (None, None))
-        span = text[event["span_start"] : event["span_end"]] if text and event["span_start"] is not None else None
+        span = (
+            text[event["span_start"] : event["span_end"]]
+            if text and event["span_start"] is not None
+            else None
+        )
         rows.append(
             {
                 "event_id": event["event_id"],

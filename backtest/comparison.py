@@ -89,9 +89,7 @@ class Comparison:
             "snapshot": self.inputs.snapshot,
             "table": self.table,
             "overfitting": self.overfitting,
-            "rejections": {
-                label: refusals(result) for label, result in self.results.items()
-            },
+            "rejections": {label: refusals(result) for label, result in self.results.items()},
             "events": self.events,
             "cards": {label: result.card.as_dict() for label, result in self.results.items()},
         }
@@ -202,7 +200,6 @@ def refusals(result: Backtest) -> pl.DataFrame:
 
 def write_whole(path: Path, text: str) -> Path:
     """Write a text file all at once: a reader never sees half of it, and a full disk loses nothing."""
-    import os
     import tempfile
 
     from data_cache.errors import StorageError
@@ -211,9 +208,11 @@ def write_whole(path: Path, text: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
             file.write(text)
-        os.replace(file.name, path)
+        Path(file.name).replace(path)
     except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}; choose another place with --out") from error
+        raise StorageError(
+            f"cannot write {path}: {error.strerror or error}; choose another place with --out"
+        ) from error
     return path
 
 

@@ -143,23 +143,22 @@ def load(
 
     name = universe or ("sample" if store.is_sample else "liquid_cooling")
     table = load_universe(name)
-    coverage = store.coverage()
-    stored = set(coverage["symbol"])
+    stored = set(store.symbols())
     held = [s for s in table["symbol"] if s in stored]
     if not held:
         raise NoData(
             f"the store {store.path} has bars of none of the {table.height} symbols of universe {name!r}; "
             "fill it with `ashare refresh` or `ashare import FILE`"
         )
-    coverage = coverage.filter(pl.col("symbol").is_in(held))
-    first, last = coverage["first"].min(), coverage["last"].max()
-    assert isinstance(first, dt.date)  # noqa: S101 - bars are never dateless
-    assert isinstance(last, dt.date)  # noqa: S101
+    days = store.panel(("close",), held).dates
+    first, last = days[0].item(), days[-1].item()
     begin, stop = _day("start", start, first), _day("end", end, last)
     if begin > stop:
         raise UsageError(f"start {begin} is after end {stop}; give them in order")
     if begin > last or stop < first:
-        raise NoData(f"no bars between {begin} and {stop}; universe {name!r} is stored from {first} to {last}")
+        raise NoData(
+            f"no bars between {begin} and {stop}; universe {name!r} is stored from {first} to {last}"
+        )
     begin, stop = max(begin, first), min(stop, last)
     kinds = sorted({kind for s in strategies for kind in s.kinds})
     known = store.events() if events is None else events
@@ -191,7 +190,7 @@ def run_on(
     verify: bool = False,
 ) -> Backtest:
     """``run`` on inputs already loaded."""
-    from backtest.execution import DEFAULT, simulate
+    from backtest.execution import DEFAULT
 
     if not cash > 0:
         raise UsageError(f"cash is {cash}; needs a positive number of yuan")

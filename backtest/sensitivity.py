@@ -65,7 +65,10 @@ def known_at_sensitivity(
         for known_at in (first, stored, last):
             tell(f"{note} knowable at {known_at:%Y-%m-%d %H:%M}")
             moved = events.with_columns(
-                pl.when(pl.col("source") == note).then(pl.lit(known_at)).otherwise(pl.col("known_at")).alias("known_at")
+                pl.when(pl.col("source") == note)
+                .then(pl.lit(known_at))
+                .otherwise(pl.col("known_at"))
+                .alias("known_at")
             ).cast({"known_at": events.schema["known_at"]})
             inputs = load(store, strategies, events=moved, **where)
             for name, strategy in zip(label(strategies), strategies, strict=True):
@@ -103,5 +106,3 @@ def _range(text: str, sources: list[str]) -> tuple[str, dt.datetime, dt.datetime
     if first > last:
         raise UsageError(f"--known-at-range of {name} runs backwards: {first:%Y-%m-%d} after {last:%Y-%m-%d}")
     return matching[0], first, last
-
-

@@ -39,7 +39,9 @@ def main() -> None:
     runs = parser.parse_args().runs
     env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([ASHARE, "demo", "--out", folder, "--quiet"], env=env, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [ASHARE, "demo", "--out", folder, "--quiet"], env=env, check=True, stdout=subprocess.DEVNULL
+        )
         env["ASHARE_DB"] = str(Path(folder) / "sample.duckdb")
         print(f"{'command':34} {'seconds':>8} {'ratio to bare import':>21}")
         for argv in (
@@ -52,7 +54,9 @@ def main() -> None:
             seconds([ASHARE, *argv], env)
             pairs = [(seconds([ASHARE, *argv], env), seconds(BARE, env)) for _ in range(runs)]
             ratio = statistics.median(a / b for a, b in pairs)
-            print(f"ashare {' '.join(argv[:2]):27} {statistics.median(a for a, _ in pairs):8.2f} {ratio:21.2f}")
+            print(
+                f"ashare {' '.join(argv[:2]):27} {statistics.median(a for a, _ in pairs):8.2f} {ratio:21.2f}"
+            )
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(f"peak memory of the largest process: {peak:,.0f} MiB")
 

@@ -79,7 +79,11 @@ def _imports(path: Path, library: str) -> bool:
             continue
         if isinstance(node, ast.Import) and any(a.name.split(".")[0] == library for a in node.names):
             return True
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == library and not node.level:
+        if (
+            isinstance(node, ast.ImportFrom)
+            and (node.module or "").split(".")[0] == library
+            and not node.level
+        ):
             return True
     return False
 
@@ -101,7 +105,7 @@ def test_the_wheel_holds_every_tracked_file_of_the_packages_and_no_test(tmp_path
 
 def test_no_tracked_file_names_a_machine_or_a_package_index() -> None:
     found = subprocess.run(
-        ["git", "grep", "-nIE", r"(/root/|pypi\.org|pythonhosted|registry\.npmjs)", "--", ".", ":!tests/test_house.py"],
+        ["git", "grep", "-nIE", r"(/root/|pypi\.org|pythonhosted|registry\.npmjs)", "--", ".", f":!{__file__}"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert found.stdout == ""

@@ -67,7 +67,7 @@ def show_json(document: Mapping[str, Any] | list[Any]) -> None:
     print(_json.dumps(_jsonable(document), ensure_ascii=False, allow_nan=False, indent=2))
 
 
-def _jsonable(value: Any) -> Any:  # noqa: PLR0911 - one line a type
+def _jsonable(value: Any) -> Any:
     if hasattr(value, "to_dicts"):
         return [_jsonable(row) for row in value.to_dicts()]
     if isinstance(value, Mapping):
@@ -77,7 +77,7 @@ def _jsonable(value: Any) -> Any:  # noqa: PLR0911 - one line a type
     if isinstance(value, (dt.date, dt.datetime)):
         return value.isoformat()
     if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else None  # noqa: PLR0124 - NaN
+        return value if value == value and abs(value) != float("inf") else None
     if isinstance(value, (str, int, bool)) or value is None:
         return value
     if hasattr(value, "item"):

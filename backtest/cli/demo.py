@@ -55,14 +55,25 @@ def demo(
         store.put_events(extract(note))
     step(f"{store.events().height} events; running {len(ALL)} strategies under the exchange's rules")
     comparison = compare(
-        [cls() for cls in ALL.values()], store, progress=lambda text: None if text.startswith("running") else step(text)
+        [cls() for cls in ALL.values()],
+        store,
+        progress=lambda text: None if text.startswith("running") else step(text),
     )
     step("drawing the page")
     report = comparison.to_html(out / "report.html")
     if common.json:
         show_json(comparison.to_dict() | {"report": str(report.resolve())})
         return 0
-    columns = ["strategy", "final_value", "total_return", "sharpe", "max_drawdown", "fills", "costs", "rejections"]
+    columns = [
+        "strategy",
+        "final_value",
+        "total_return",
+        "sharpe",
+        "max_drawdown",
+        "fills",
+        "costs",
+        "rejections",
+    ]
     show_table(comparison.table.select(columns), title="SAMPLE: a synthetic market; nothing here happened")
     say(common, f"done in {time.perf_counter() - began:.1f} s. Open the page: [bold]{report.resolve()}[/]")
     return 0

@@ -70,8 +70,8 @@ def backtest(
     strategy: str,
     *,
     param: Annotated[list[str] | None, Parameter(name=["--param", "-p"], negative="")] = None,
-    span: Span = Span(),  # noqa: B008 - frozen
-    trading: Trading = Trading(),  # noqa: B008
+    span: Span = Span(),
+    trading: Trading = Trading(),
     engine: Literal["kernel", "vectorbt"] = "kernel",
     verify: Annotated[bool, Parameter(negative="")] = False,
     common: Common = Common(),  # noqa: B008
@@ -114,7 +114,9 @@ def backtest(
         "final_value": float(values[-1]),
         "total_return": float(values[-1] / values[0] - 1),
         "fills": result.fills.height,
-        "costs": float(result.fills.select("commission", "stamp_duty", "transfer_fee").sum().sum_horizontal()[0]),
+        "costs": float(
+            result.fills.select("commission", "stamp_duty", "transfer_fee").sum().sum_horizontal()[0]
+        ),
         "rejections": result.rejections.height,
     }
     if common.json:
@@ -151,8 +153,8 @@ def compare(
     out: Path | None = None,
     parquet: Path | None = None,
     known_at_range: Annotated[list[str] | None, Parameter(negative="")] = None,
-    span: Span = Span(),  # noqa: B008
-    trading: Trading = Trading(),  # noqa: B008
+    span: Span = Span(),
+    trading: Trading = Trading(),
     verify: Annotated[bool, Parameter(negative="")] = False,
     common: Common = Common(),  # noqa: B008
 ) -> int:
@@ -223,7 +225,7 @@ def audit(
     *,
     param: Annotated[list[str] | None, Parameter(name=["--param", "-p"], negative="")] = None,
     cuts: int = 12,
-    span: Span = Span(),  # noqa: B008
+    span: Span = Span(),
     common: Common = Common(),  # noqa: B008
 ) -> int:
     """Re-run a strategy on truncated data and fail it (exit 5) if an earlier target changes.

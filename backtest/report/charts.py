@@ -115,7 +115,10 @@ def costs(comparison: Comparison) -> str:
         ]
     )  # fmt: skip
     figure.update_layout(
-        barmode="stack", height=90 + 38 * table.height, xaxis_title="yuan paid", yaxis={"autorange": "reversed"}
+        barmode="stack",
+        height=90 + 38 * table.height,
+        xaxis_title="yuan paid",
+        yaxis={"autorange": "reversed"},
     )
     return _html(figure, "costs")
 
@@ -126,7 +129,9 @@ def refused(comparison: Comparison) -> str:
 
     counts = pl.concat(
         [
-            r.rejections.group_by("reason").agg(pl.len().alias("orders")).with_columns(pl.lit(n).alias("strategy"))
+            r.rejections.group_by("reason")
+            .agg(pl.len().alias("orders"))
+            .with_columns(pl.lit(n).alias("strategy"))
             for n, r in comparison.results.items()
         ]
     )

@@ -127,11 +127,11 @@ def _yuan(value: float | None) -> str:
 
 
 def _pct(value: float | None) -> str:
-    return "" if value is None or value != value else f"{value * 100:,.1f} %"  # noqa: PLR0124 - NaN
+    return "" if value is None or value != value else f"{value * 100:,.1f} %"
 
 
 def _num(value: float | None) -> str:
-    return "" if value is None or value != value else f"{value:,.2f}"  # noqa: PLR0124 - NaN
+    return "" if value is None or value != value else f"{value:,.2f}"
 
 
 def _when(value: dt.datetime) -> str:

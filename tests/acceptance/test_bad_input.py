@@ -11,6 +11,8 @@ import pytest
 from backtest.cli import main
 from data_cache import Store
 
+HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+
 
 @pytest.mark.parametrize(
     ("argv", "code", "words"),
@@ -57,13 +59,14 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path, capsys: pytest
     assert path.read_bytes() == b"this is not a database" * 100
 
 
-def test_a_store_another_process_writes_to_is_busy(sample_db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_store_another_process_writes_to_is_busy(
+    sample_db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     copy = tmp_path / "held.duckdb"
     copy.write_bytes(sample_db.read_bytes())
     holder = subprocess.Popen(
-        [sys.executable, "-c", "import duckdb,sys; c=duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()", copy],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", HOLD, copy], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
@@ -74,7 +77,9 @@ def test_a_store_another_process_writes_to_is_busy(sample_db: Path, tmp_path: Pa
     assert Store.open(copy).snapshot_id() == Store.open(sample_db).snapshot_id()
 
 
-def test_a_report_that_cannot_be_written_loses_nothing(sample_db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_that_cannot_be_written_loses_nothing(
+    sample_db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").write_text("in the way")
     out = tmp_path / "file" / "report.html"
     assert main(["compare", "buy-and-hold", "--db", str(sample_db), "--out", str(out)]) == 74

@@ -35,7 +35,7 @@ def test_the_six_lines_of_python(sample_db: Path, tmp_path: Path) -> None:
         .replace('"report.html"', repr(str(tmp_path / "report.html")))
     )
     scope: dict[str, object] = {}
-    exec(code, scope)  # noqa: S102 - our own README
+    exec(code, scope)
     result = scope["result"]
     assert result.fills.height > 0  # type: ignore[attr-defined]
     assert (tmp_path / "report.html").stat().st_size > 1_000_000
@@ -53,7 +53,9 @@ def test_a_comparison_adds_up(sample_db: Path, tmp_path: Path, capsys: pytest.Ca
     last = equity.group_by("strategy").agg(pl.col("value").sort_by("date").last())
     joined = own.join(last, on="strategy")
     assert joined["final_value"].to_list() == pytest.approx(joined["value"].to_list(), abs=0.005)
-    paid = fills.group_by("strategy").agg(pl.sum_horizontal("commission", "stamp_duty", "transfer_fee").sum().alias("paid"))
+    paid = fills.group_by("strategy").agg(
+        pl.sum_horizontal("commission", "stamp_duty", "transfer_fee").sum().alias("paid")
+    )
     both = own.join(paid, on="strategy")
     assert both["costs"].to_list() == pytest.approx(both["paid"].to_list(), abs=0.005)
     # cash is what came in, less what went out: the ledger of the fills alone gives every account's cash
@@ -65,7 +67,9 @@ def test_a_comparison_adds_up(sample_db: Path, tmp_path: Path, capsys: pytest.Ca
     assert cash["cash"].to_list() == pytest.approx((1_000_000 + cash["flow"]).to_list(), abs=0.005)
 
 
-def test_every_page_made_from_the_sample_says_so(sample_db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_page_made_from_the_sample_says_so(
+    sample_db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     page = tmp_path / "report.html"
     assert main(["compare", "buy-and-hold", "momentum", "--db", str(sample_db), "--out", str(page)]) == 0
     assert "SAMPLE" in capsys.readouterr().out
@@ -108,7 +112,16 @@ def test_the_real_run(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     }  # fmt: skip
     assert events.filter(pl.col("source") == "timeline").height == 120
     got = _json(
-        capsys, "compare", "--db", db, "--start", "2021-01-04", "--end", "2026-03-18", "--benchmark", "000300.SH"
+        capsys,
+        "compare",
+        "--db",
+        db,
+        "--start",
+        "2021-01-04",
+        "--end",
+        "2026-03-18",
+        "--benchmark",
+        "000300.SH",
     )
     table = pl.DataFrame(got["table"], infer_schema_length=None)
     assert table.height == 8
@@ -125,5 +138,15 @@ def test_the_command_starts_as_installed() -> None:
     done = subprocess.run(
         [Path(sys.executable).parent / "ashare", "--help"], capture_output=True, text=True, check=True
     )
-    for command in ("demo", "refresh", "import", "status", "extract", "events", "strategies", "backtest", "compare"):
+    for command in (
+        "demo",
+        "refresh",
+        "import",
+        "status",
+        "extract",
+        "events",
+        "strategies",
+        "backtest",
+        "compare",
+    ):
         assert command in done.stdout

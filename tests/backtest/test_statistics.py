@@ -40,7 +40,7 @@ def test_more_trials_deflate() -> None:
     rng = np.random.default_rng(5)
     trials = list(rng.normal(0.0003, 0.01, (20, 500)))
     best = max(trials, key=st.sharpe)
-    assert st.deflated_sharpe(best, trials) < st.deflated_sharpe(best, trials[:2] + [best])
+    assert st.deflated_sharpe(best, trials) < st.deflated_sharpe(best, [*trials[:2], best])
     assert st.deflated_sharpe(best, trials) < st.deflated_sharpe(best, [best])
 
 
