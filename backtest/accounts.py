@@ -1,0 +1,178 @@
+"""vectorbt keeps the accounts. The only module that imports vectorbt.
+
+``portfolio`` hands the kernel's fills to ``vectorbt.Portfolio`` as order records, in adjusted units, so that its
+statistics, trades and plots are of total return. ``simulate_in_vectorbt`` is the other way round: vectorbt's own
+simulation asks for each order (``backtest.oracle``), and its records are read back as a ``Simulation``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from backtest.execution import Execution, Simulation, books, fen, prices
+from data_cache.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import vectorbt as vbt
+
+    from backtest.market import Market
+
+__all__ = ["portfolio", "simulate_in_vectorbt"]
+
+MICRO = 1_000_000
+
+
+def portfolio(simulation: Simulation, market: Market | None = None) -> vbt.Portfolio:
+    """The account as a ``vectorbt.Portfolio``: one group of columns that share the cash.
+
+    Sizes are adjusted units, prices what one unit cost to the fen, ``close`` the adjusted close carried over
+    sessions without trading; its final value is the kernel's to the cent.
+
+    Args:
+        simulation: total-return accounting.
+        market: what it ran on; default its own.
+
+    Raises:
+        UsageError: explicit accounting, which pays dividends outside of orders.
+    """
+    if simulation.rules.accounting != "total_return":
+        raise UsageError(
+            "vectorbt knows cash only through orders, so dividends paid in cash cannot be shown to it; "
+            "use accounting='total_return' for a portfolio"
+        )
+    with _quiet():
+        import vectorbt as vbt
+        from vectorbt.portfolio.enums import order_dt
+
+        market = market or simulation.market
+        rows, units = simulation.raw_fills, simulation.units
+        order = np.lexsort((np.arange(len(rows)), rows[:, 2]))  # by column, then as they traded
+        rows, units = rows[order], units[order]
+        records = np.empty(len(rows), dtype=order_dt)
+        records["id"] = np.arange(len(rows))
+        records["col"] = rows[:, 2]
+        records["idx"] = rows[:, 1]
+        records["size"] = units
+        records["price"] = rows[:, 6] / 100 / units
+        records["fees"] = rows[:, 7:10].sum(axis=1) / 100
+        records["side"] = rows[:, 3]
+        wrapper = _wrapper(vbt, market)
+        return vbt.Portfolio(
+            wrapper,
+            wrapper.wrap(market.mark, group_by=False),
+            records,
+            np.empty(0, dtype=vbt.portfolio.enums.log_dt),
+            np.array([simulation.cash]),
+            cash_sharing=True,
+        )
+
+
+def simulate_in_vectorbt(
+    market: Market, targets: pl.DataFrame, *, cash: float = 1_000_000.0, rules: Execution | None = None
+) -> Simulation:
+    """The same simulation inside ``vectorbt.Portfolio.from_order_func``: a witness, slower by far.
+
+    vectorbt holds the cash and the positions and checks every order against them; ``backtest.oracle`` decides
+    the orders in plain Python. Runs without compilation (``use_numba=False``).
+
+    Args:
+        market: as for ``execution.simulate``, and so are the others.
+
+    Raises:
+        UsageError: as ``execution.simulate``; explicit accounting.
+    """
+    from backtest.oracle import Oracle
+
+    rules = rules or Execution()
+    if rules.accounting != "total_return":
+        raise UsageError("engine 'vectorbt' knows no cash dividends; use accounting='total_return'")
+    oracle = Oracle(market, books(market, targets), rules, prices(market, rules))
+    with _quiet():
+        import vectorbt as vbt
+
+        wrapper = _wrapper(vbt, market)
+        account = vbt.Portfolio.from_order_func(
+            wrapper.wrap(market.mark, group_by=False),
+            lambda c: _next_order(vbt, oracle, c),
+            flexible=True,
+            init_cash=fen(cash) / 100,
+            cash_sharing=True,
+            group_by=np.zeros(len(market.symbols), dtype=np.int64),
+            post_segment_func_nb=lambda c: oracle.close(c.i, c.last_cash[0], c.last_position),
+            use_numba=False,
+            freq="D",
+            max_orders=max(market.close.size, 1),
+        )
+        records = account.order_records
+        held_cash = account.cash().to_numpy().ravel()
+        value = account.value().to_numpy().ravel()
+    return _read_back(market, rules, cash, oracle, records, held_cash, value)
+
+
+def _next_order(vbt: Any, oracle: Any, c: Any) -> tuple[int, Any]:
+    nb = vbt.portfolio.nb
+    order = oracle.order(c.i, c.last_cash[0], c.last_position)
+    if order is None:
+        return -1, nb.order_nothing_nb()
+    column, side, units, notional, fees = order
+    # rejecting rather than cutting: vectorbt must find every order affordable as it stands
+    return column, nb.order_nb(
+        size=units if side == 0 else -units,
+        price=notional / 100 / units,
+        fixed_fees=fees / 100,
+        direction=vbt.portfolio.enums.Direction.LongOnly,
+        allow_partial=False,
+        raise_reject=True,
+    )
+
+
+def _read_back(
+    market: Market, rules: Execution, cash: float, oracle: Any, records: Any, held_cash: Any, value: Any
+) -> Simulation:
+    """vectorbt's records as fills; what a record does not hold (decision, split of the fees) is the oracle's."""
+    records = records[np.argsort(records["id"], kind="stable")]
+    fills = np.array(oracle.fills, dtype=np.int64).reshape(-1, 10)
+    units = records["size"]
+    if len(records) != len(fills):
+        raise AssertionError(f"vectorbt recorded {len(records)} orders of {len(fills)}")
+    fills[:, 1], fills[:, 2], fills[:, 3] = records["idx"], records["col"], records["side"]
+    fills[:, 4] = np.round(units * market.factor[fills[:, 1], fills[:, 2]] * MICRO)
+    fills[:, 6] = np.round(units * records["price"] * 100)
+    return Simulation(
+        market=market,
+        rules=rules,
+        cash=fen(cash) / 100,
+        raw_fills=fills,
+        units=units,
+        raw_lost=np.array(oracle.lost, dtype=np.int64).reshape(-1, 8),
+        raw_paid=np.empty((0, 6), dtype=np.int64),
+        cash_fen=np.round(held_cash * 100).astype(np.int64),
+        value=value,
+    )
+
+
+def _wrapper(vbt: Any, market: Market) -> Any:
+    import pandas as pd
+
+    return vbt.ArrayWrapper(
+        index=pd.DatetimeIndex(market.dates.astype("datetime64[ns]"), name="date"),
+        columns=pd.Index(market.symbols, name="symbol"),
+        ndim=2,
+        freq="D",
+        group_by=np.zeros(len(market.symbols), dtype=np.int64),
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """vectorbt 1.2 is older than the pandas, plotly and numba beside it; its import and calls warn of their changes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
