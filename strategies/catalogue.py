@@ -1,0 +1,139 @@
+"""The strategies by the names the command line knows them by, and how to make one from text."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import polars as pl
+
+from data_cache.errors import UnknownName, UsageError
+from strategies.asic_adoption_drift import AsicAdoptionDrift
+from strategies.buy_and_hold import BuyAndHold
+from strategies.leader_satellites import LeaderSatellites
+from strategies.macro_overlay import MacroOverlay
+from strategies.momentum import Momentum
+from strategies.rack_delay_exit import RackDelayExit
+from strategies.value_chain_tilt import ValueChainTilt
+
+__all__ = ["ALL", "Strategy", "describe", "make"]
+
+
+class Strategy(Protocol):
+    """A frozen dataclass whose fields are its parameters; see docs/design.md for the contract."""
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        """The event kinds it reads from the panel."""
+        ...
+
+    def targets(self, panel: pl.LazyFrame) -> pl.LazyFrame:
+        """The books it wants: date, symbol, weight."""
+        ...
+
+
+ALL: dict[str, type[Any]] = {
+    "asic-drift": AsicAdoptionDrift,
+    "rack-delay-exit": RackDelayExit,
+    "leader-satellites": LeaderSatellites,
+    "value-chain": ValueChainTilt,
+    "macro-overlay": MacroOverlay,
+    "buy-and-hold": BuyAndHold,
+    "momentum": Momentum,
+}
+
+
+def make(name: str, params: Mapping[str, str] | None = None) -> Strategy:
+    """A strategy from text.
+
+    Args:
+        name: a key of ``ALL``.
+        params: parameter to value, as typed on a command line.
+
+    Raises:
+        UnknownName: no such strategy or parameter; the nearest is suggested.
+        UsageError: a value that is not of the parameter's type, or out of its bounds.
+
+    >>> make("momentum", {"top": "3"})
+    Momentum(lookback=60, skip=5, top=3, min_history=20)
+    """
+    if name not in ALL:
+        raise UnknownName("strategy", name, ALL)
+    types_ = _types(ALL[name])
+    for given in params or {}:
+        if given not in types_:
+            raise UnknownName(f"parameter of {name}", given, types_)
+    values = {given: _value(given, text, types_[given]) for given, text in (params or {}).items()}
+    made: Strategy = ALL[name](**values)
+    return made
+
+
+def describe(name: str) -> dict[str, Any]:
+    """What the docstring of a strategy says: name, claim, source, refuted_if, kinds, parameters (list).
+
+    Each parameter is a dict of name, type, default and text.
+    """
+    cls = ALL[name]
+    paragraphs = [" ".join(p.split()) for p in (inspect.getdoc(cls) or "").split("\n\n")]
+    by_label = {label: text for p in paragraphs for label, _, text in [p.partition(": ")]}
+    texts = _argument_texts(inspect.getdoc(cls) or "")
+    types_ = _types(cls)
+    return {
+        "name": name,
+        "class": cls.__name__,
+        "claim": paragraphs[0],
+        "source": by_label["From"],
+        "refuted_if": by_label["Refuted if"],
+        "kinds": list(cls.kinds),
+        "parameters": [
+            {
+                "name": field.name,
+                "type": _base(types_[field.name]).__name__,
+                "default": field.default,
+                "text": texts[field.name],
+            }
+            for field in dataclasses.fields(cls)
+        ],
+    }
+
+
+def _types(cls: type[Any]) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def _base(hint: Any) -> type[Any]:
+    """``str`` of ``str | None``."""
+    if isinstance(hint, types.UnionType):
+        hint = next(a for a in typing.get_args(hint) if a is not type(None))
+    base: type[Any] = hint
+    return base
+
+
+def _value(name: str, text: str, hint: Any) -> Any:
+    base, raw = _base(hint), text.strip()
+    if isinstance(hint, types.UnionType) and raw.lower() in ("none", ""):
+        return None
+    if base is bool:
+        if raw.lower() in ("true", "yes", "1", "on"):
+            return True
+        if raw.lower() in ("false", "no", "0", "off"):
+            return False
+        raise UsageError(f"{name} is {text!r}; needs true or false")
+    try:
+        return base(raw)
+    except ValueError:
+        need = {int: "a whole number", float: "a number"}[base]
+        raise UsageError(f"{name} is {text!r}; needs {need}") from None
+
+
+def _argument_texts(doc: str) -> dict[str, str]:
+    """The lines of a Google ``Args:`` section by name, continuation lines joined."""
+    section = doc.partition("Args:\n")[2]
+    found = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, flags=re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in found}
