@@ -200,15 +200,13 @@ def refusals(result: Backtest) -> pl.DataFrame:
 
 def write_whole(path: Path, text: str) -> Path:
     """Write a text file all at once: a reader never sees half of it, and a full disk loses nothing."""
-    import tempfile
-
     from data_cache.errors import StorageError
 
+    part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-            file.write(text)
-        Path(file.name).replace(path)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
     except OSError as error:
         raise StorageError(
             f"cannot write {path}: {error.strerror or error}; choose another place with --out"

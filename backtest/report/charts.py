@@ -82,12 +82,13 @@ def curves(comparison: Comparison, events: pl.DataFrame) -> str:
     figure.update_yaxes(title_text="drawdown %", row=2, col=1)
     figure.update_yaxes(title_text="events", row=3, col=1, range=[-1.7, 1.7], showticklabels=False)
     figure.update_layout(
-        height=720,
+        height=760,
         hovermode="x unified",
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "entrywidth": 150},
+        margin={"t": 110},
         updatemenus=[
             {
-                "type": "buttons", "direction": "right", "x": 1, "xanchor": "right", "y": 1.14,
+                "type": "buttons", "direction": "right", "x": 1, "xanchor": "right", "y": 1.13,
                 "buttons": [
                     {"label": "linear", "method": "relayout", "args": [{"yaxis.type": "linear"}]},
                     {"label": "log", "method": "relayout", "args": [{"yaxis.type": "log"}]},
@@ -161,9 +162,10 @@ def _html(figure: Any, name: str) -> str:
     figure.update_layout(
         template="plotly_white",
         font={"family": FONT, "size": 13},
-        margin={"l": 60, "r": 20, "t": 50, "b": 40},
+        margin={"l": 60, "r": 40, "t": figure.layout.margin.t or 50, "b": 40},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#b5bcc6", "orientation": "v"},
     )
     return str(
         figure.to_html(
