@@ -74,14 +74,15 @@ def make(name: str, params: Mapping[str, str] | None = None) -> Strategy:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """What the docstring of a strategy says: name, claim, source, refuted_if, kinds, parameters (list).
+    """What the docstring of a strategy says: name, class, claim, source, refuted_if, method, kinds, parameters.
 
     Each parameter is a dict of name, type, default and text.
     """
     cls = ALL[name]
-    paragraphs = [" ".join(p.split()) for p in (inspect.getdoc(cls) or "").split("\n\n")]
+    doc = (inspect.getdoc(cls) or "").replace("``", "")
+    paragraphs = [" ".join(p.split()) for p in doc.split("\n\n")]
     by_label = {label: text for p in paragraphs for label, _, text in [p.partition(": ")]}
-    texts = _argument_texts(inspect.getdoc(cls) or "")
+    texts = _argument_texts(doc)
     types_ = _types(cls)
     return {
         "name": name,
@@ -89,6 +90,7 @@ def describe(name: str) -> dict[str, Any]:
         "claim": paragraphs[0],
         "source": by_label["From"],
         "refuted_if": by_label["Refuted if"],
+        "method": paragraphs[3] if len(paragraphs) > 4 else "",
         "kinds": list(cls.kinds),
         "parameters": [
             {
