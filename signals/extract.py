@@ -1,0 +1,243 @@
+"""Notes become events: offline, the same every time, each one explained.
+
+1. ``signals.sentences.scan``      cut the text into sentences and clauses and read the words (one automaton pass)
+2. ``signals.match.candidates``    rules met by the classes in a window of clauses
+3. ``signals.merge``               one statement, one event; repetitions folded into the first telling
+4. ``_row``                        subject, companies to symbols, links of the chain, amounts, time
+
+``extract`` gives the events; ``explain`` gives, for the same events, the rule and the words that made each.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from data_cache.schemas import Events
+from signals.event_time import occurred_on
+from signals.lexicon import Lexicon, lexicon
+from signals.match import Candidate, candidates
+from signals.merge import drop_shadowed, fold_repeats, within_sentence
+from signals.sentences import Scan, scan
+
+if TYPE_CHECKING:
+    from signals.note import Note
+
+__all__ = ["EXTRACTOR", "explain", "extract", "extract_all"]
+
+EXTRACTOR = "rules:1"
+"""Named in every event; the number rises when tables or code change what a note gives."""
+
+# What an amount measures, by the kind of event and the class of the number; else the class's own name.
+_QUANTITY = {
+    ("value_share", "num_pct"): "value_share",
+    ("value_share", "num_money"): "value",
+    ("gross_margin", "num_pct"): "gross_margin",
+    ("gross_margin", "num_bare"): "gross_margin",
+    ("supplier_share", "num_pct"): "supplier_share",
+    ("penetration_view", "num_pct"): "penetration",
+    ("market_size", "num_money"): "market_size",
+    ("market_size", "num_magnitude"): "market_size",
+    ("policy_pue", "num_ratio"): "pue",
+    ("investment_commitment", "num_money"): "investment",
+    ("capex_guidance", "num_money"): "capex",
+    ("capex_guidance", "num_pct"): "change",
+    ("earnings", "num_pct"): "change",
+    ("earnings", "num_money"): "earnings",
+    ("capacity_or_shipment", "num_count"): "units",
+    ("chip_demand", "num_count"): "units",
+    ("rate_hike", "num_rate"): "rate_change",
+    ("rate_cut", "num_rate"): "rate_change",
+}
+_NAMES = {
+    "num_power": "power", "num_pct": "share", "num_money": "money", "num_energy": "energy", "num_count": "count",
+    "num_times": "multiple", "num_rate": "rate", "num_voltage": "voltage",
+}  # fmt: skip
+_BARE = {"gross_margin": ("fraction", 0.01)}  # 毛利率三四十 is in per cent, though nobody says so
+_SYMBOL_KINDS_OF_SUBJECT = frozenset(
+    {"supplier_share", "supplier_position", "supplier_win", "supplier_certification"}
+)
+
+
+def extract(
+    note: Note, *, calendar: pl.Series | None = None, ingested_at: dt.datetime | None = None
+) -> pl.DataFrame:
+    """The events a note tells.
+
+    Args:
+        note: from ``read_note``.
+        calendar: not needed by the rules; part of the contract so that an extractor may count sessions.
+        ingested_at: when this was read; default now. Everything else depends on the note and the tables alone.
+
+    Returns:
+        Events, in the order of the note; ``source`` is the note's id, spans count characters of ``note.text``.
+    """
+    del calendar
+    return extract_all([note], ingested_at=ingested_at)
+
+
+def extract_all(notes: Iterable[Note], *, ingested_at: dt.datetime | None = None) -> pl.DataFrame:
+    """The events of several notes in one frame; see ``extract``."""
+    lex, now = lexicon(), ingested_at or dt.datetime.now(dt.UTC)
+    rows: list[tuple[Any, ...]] = []
+    for note in notes:
+        found, told = _found(note, lex)
+        rows.extend(_row(c, found, note, lex, now) for c in told)
+    return Events.validate(pl.DataFrame(rows, schema=_schema(), orient="row"), cast=True)
+
+
+def explain(note: Note) -> pl.DataFrame:
+    """Why each event of a note was found.
+
+    Returns:
+        event_id, kind, rule, quote (the span), cues (list of {text, start, end, says}: the words that made it,
+        with their classes), subject_from (``words`` in the span, ``context`` before it, or null), repeats (list
+        of {start, end}: where the note says it again). Offsets are those of ``note.text``.
+    """
+    lex = lexicon()
+    found, told = _found(note, lex)
+    rows = []
+    for c in told:
+        start, end = _span(c, found)
+        cues = {}
+        for hit in c.cues:
+            a, b = found.squeezed.original(hit.start, hit.end)
+            says = (
+                " ".join(lex.names(hit.mask & ~_entity_mask(hit.entity)))
+                if hit.entity is None
+                else hit.entity.name
+            )
+            cues[a, b] = {"text": note.text[a:b], "start": a, "end": b, "says": says or hit.relation}
+        rows.append(
+            {
+                "event_id": _event_id(note, c, start, end),
+                "kind": c.rule.kind,
+                "rule": c.rule.name,
+                "quote": note.text[start:end],
+                "cues": [cues[key] for key in sorted(cues)],
+                "subject_from": None if c.subject is None else "context" if c.carried else "words",
+                "repeats": [
+                    dict(zip(("start", "end"), _clauses_span(found, lo, hi), strict=True))
+                    for lo, hi in c.repeats
+                ],
+            }
+        )
+    span = pl.Struct({"start": pl.Int64, "end": pl.Int64})
+    cue = pl.Struct({"text": pl.String, "start": pl.Int64, "end": pl.Int64, "says": pl.String})
+    return pl.DataFrame(
+        rows,
+        schema={
+            "event_id": pl.String, "kind": pl.String, "rule": pl.String, "quote": pl.String,
+            "cues": pl.List(cue), "subject_from": pl.String, "repeats": pl.List(span),
+        },
+    )  # fmt: skip
+
+
+def _entity_mask(entity: object) -> int:
+    return getattr(entity, "mask", 0)
+
+
+def _found(note: Note, lex: Lexicon) -> tuple[Scan, list[Candidate]]:
+    found = scan(note.text, lex, note.body)
+    told = within_sentence(candidates(found), found.clauses)
+    return found, fold_repeats(drop_shadowed(told), found)
+
+
+@cache
+def _schema() -> dict[str, pl.DataType]:
+    return dict(Events.create_empty().schema)
+
+
+@cache
+def _strengths() -> dict[str, float]:
+    from signals.scores import weights
+
+    return dict(weights().select("kind", "weight").iter_rows())
+
+
+def _span(c: Candidate, found: Scan) -> tuple[int, int]:
+    return _clauses_span(found, c.lo, c.hi)
+
+
+def _clauses_span(found: Scan, lo: int, hi: int) -> tuple[int, int]:
+    return found.squeezed.original(found.clauses[lo].start, found.clauses[hi].end)
+
+
+def _event_id(note: Note, c: Candidate, start: int, end: int) -> str:
+    return hashlib.sha256(f"{note.sha256}:{c.rule.kind}:{start}:{end}".encode()).hexdigest()[:16]
+
+
+def _row(c: Candidate, found: Scan, note: Note, lex: Lexicon, now: dt.datetime) -> tuple[Any, ...]:
+    start, end = _span(c, found)
+    symbols, segments = _reach(c, found, lex)
+    return (
+        _event_id(note, c, start, end),
+        c.rule.kind,
+        c.subject.name if c.subject else None,
+        c.polarity,
+        _strengths().get(c.rule.kind, 0.0),
+        c.certainty,
+        _when(c, found, note),
+        note.published_at,
+        symbols,
+        segments,
+        _magnitudes(c, found),
+        note.note_id,
+        f"{c.rule.kind.replace('_', ' ')}: {c.subject.name}" if c.subject else c.rule.kind.replace("_", " "),
+        start,
+        end,
+        EXTRACTOR,
+        now,
+    )
+
+
+def _when(c: Candidate, found: Scan, note: Note) -> dt.date | None:
+    first = found.sentences[c.sentence][0]
+    text = found.squeezed.text
+    order = [*range(c.lo, c.hi + 1), *range(c.lo - 1, max(first, c.lo - 3) - 1, -1)]
+    return occurred_on(
+        [text[found.clauses[i].start : found.clauses[i].end] for i in order], note.published_at.date()
+    )
+
+
+def _reach(c: Candidate, found: Scan, lex: Lexicon) -> tuple[list[str], list[str]]:
+    """The symbols named and the links of the chain it bears on; both empty means the whole basket."""
+    symbols: dict[str, None] = {}
+    segments: dict[str, None] = {}
+    rivals: dict[str, None] = {}
+    entities = [h.entity for k in found.clauses[c.lo : c.hi + 1] for h in k.hits if h.entity]
+    if c.subject and c.carried:
+        entities.append(c.subject)
+    company = lex.mask("supplier|buyer|chipmaker|firm|company")
+    for entity in entities:
+        if entity.symbols:
+            symbols |= dict.fromkeys(entity.symbols)
+        elif entity.mask & company:
+            rivals |= dict.fromkeys(entity.segments)
+        else:
+            segments |= dict.fromkeys(entity.segments)
+    if not symbols and not segments and c.rule.kind in _SYMBOL_KINDS_OF_SUBJECT:
+        segments = rivals
+    return list(symbols), list(segments)
+
+
+def _magnitudes(c: Candidate, found: Scan) -> list[dict[str, Any]]:
+    out = []
+    for clause in found.clauses[c.lo : c.hi + 1]:
+        for q in clause.quantities:
+            name = _QUANTITY.get((c.rule.kind, q.cls)) or _NAMES.get(q.cls)
+            if name is None:
+                continue
+            unit, factor = (
+                (q.unit, 1.0)
+                if q.unit
+                else _BARE.get(c.rule.kind, ("CNY" if q.cls == "num_magnitude" else "", 1.0))
+            )
+            scaled = [None if v is None else round(v * factor, 10) for v in (q.low, q.high)]
+            out.append({"quantity": name, "unit": unit, "low": scaled[0], "high": scaled[1]})
+    return out

@@ -1,0 +1,168 @@
+"""The words the extractor knows, read from the tables in ``signals/data`` into one automaton.
+
+1. ``entities.csv`` and ``aliases.csv``: names, their other spellings and the errors speech recognition makes
+   of them. An alias may need, or exclude, classes in its surroundings: 越南 is a country, unless ...
+2. ``cues.csv``: words by class (delay, ramp, negation, ...).
+3. ``rules.csv``: which classes together, in how wide a window of clauses, make which kind of event.
+
+Classes become bits, so that "does this clause hold a delay and a rack" is two ands.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import ahocorasick
+
+from signals.normalise import fold
+
+__all__ = ["Entity", "Lexicon", "Rule", "Word", "kinds", "lexicon"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """One thing with a name; ``mask`` is its classes as bits."""
+
+    name: str
+    mask: int
+    symbols: tuple[str, ...]
+    segments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a surface form means: the classes it brings, and the entity where it names one.
+
+    ``readings`` are tried in order: the first whose surroundings fit, as (needed classes, excluded
+    classes, entity, classes, relation); 0 for "no condition".
+    """
+
+    surface: str
+    readings: tuple[tuple[int, int, Entity | None, int, str], ...]
+    guard_left: bool  # starts with an ASCII letter or digit, so it must not continue one
+    guard_right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of ``rules.csv``; class sets as bits."""
+
+    order: int
+    name: str
+    kind: str
+    anchor: int
+    needs: tuple[int, ...]
+    unless: int
+    window: int
+    polarity: int
+    flips: frozenset[str]
+    subject: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lexicon:
+    """Everything the extractor matches with."""
+
+    automaton: Any
+    bits: dict[str, int]
+    rules: tuple[Rule, ...]
+    certainty: dict[str, str]  # kind -> certainty where no cue says otherwise
+
+    def mask(self, classes: str) -> int:
+        """The bits of ``a|b|c``; an unknown class is a mistake in a table."""
+        mask = 0
+        for name in classes.replace(" ", "|").split("|"):
+            if name:
+                mask |= 1 << self.bits[name]
+        return mask
+
+    def names(self, mask: int) -> list[str]:
+        """The classes of some bits, sorted."""
+        return sorted(name for name, bit in self.bits.items() if mask >> bit & 1)
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with (files("signals") / "data" / name).open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@cache
+def kinds() -> tuple[dict[str, str], ...]:
+    """The table of kinds: kind, polarity, certainty, timeline_type, definition, example."""
+    return tuple(_rows("kinds.csv"))
+
+
+# Classes that come from numbers and patterns (signals/quantities.py), not from the word lists.
+_COMPUTED = (
+    "num_power num_pct num_money num_energy num_count num_times num_year num_ratio num_bare num_magnitude "
+    "num_voltage num_rate themore fromto"
+).split()
+
+
+@cache
+def lexicon() -> Lexicon:
+    """The shipped lexicon, built once a process."""
+    entity_rows, alias_rows, cue_rows, rule_rows = map(
+        _rows, ("entities.csv", "aliases.csv", "cues.csv", "rules.csv")
+    )
+    names = dict.fromkeys(_COMPUTED)
+    names |= dict.fromkeys(tag for row in entity_rows for tag in row["tags"].split())
+    names |= dict.fromkeys(tag for row in cue_rows for tag in row["class"].split("|"))
+    bits = {name: i for i, name in enumerate(names)}
+    empty = Lexicon(None, bits, (), {})
+    entities = {
+        row["entity"]: Entity(
+            row["entity"],
+            empty.mask(row["tags"]),
+            tuple(row["symbols"].split()),
+            tuple(row["segments"].split()),
+        )
+        for row in entity_rows
+    }
+    cues: dict[str, int] = {}
+    for row in cue_rows:
+        for surface in row["surfaces"].split("|"):
+            cues[fold(surface)] = cues.get(fold(surface), 0) | empty.mask(row["class"])
+    readings: dict[str, list[tuple[int, int, Entity | None, int, str]]] = {}
+    for row in alias_rows:
+        entity, surface = entities[row["entity"]], fold(row["surface"])
+        reading = (
+            empty.mask(row["needs"]),
+            empty.mask(row["unless"]),
+            entity,
+            entity.mask | cues.get(surface, 0),
+            row["relation"],
+        )
+        readings.setdefault(surface, []).append(reading)
+    for surface, mask in cues.items():
+        readings.setdefault(surface, []).append((0, 0, None, mask, "cue"))
+    automaton = ahocorasick.Automaton()
+    for surface, options in readings.items():
+        # conditional readings first: the unconditional one is what remains
+        options.sort(key=lambda option: not (option[0] or option[1]))
+        automaton.add_word(surface, Word(surface, tuple(options), _ascii(surface[0]), _ascii(surface[-1])))
+    automaton.make_automaton()
+    rules = tuple(
+        Rule(
+            order=i,
+            name=row["rule"],
+            kind=row["kind"],
+            anchor=empty.mask(row["anchor"]),
+            needs=tuple(empty.mask(group) for group in row["needs"].split()),
+            unless=empty.mask(row["unless"]),
+            window=int(row["window"]),
+            polarity=int(row["polarity"]),
+            flips=frozenset(row["flips"].split()),
+            subject=tuple(1 << bits[name] for name in row["subject"].split()),
+        )
+        for i, row in enumerate(rule_rows)
+    )
+    return Lexicon(automaton, bits, rules, {row["kind"]: row["certainty"] for row in kinds()})
+
+
+def _ascii(character: str) -> bool:
+    return character.isascii() and character.isalnum()

@@ -1,0 +1,213 @@
+"""Rules met by clauses: from words to candidate events.
+
+1. Each word that anchors a rule opens a window of clauses inside its sentence.
+2. ``_window`` widens it, nearest clause first, until every class the rule needs is in it; a class in
+   ``unless`` anywhere in the window ends it.
+3. ``_subject`` names what the event is about: in the window, else earlier in the sentence, else in the
+   sentence before.
+4. ``_polarity`` turns the rule's sign over for a denial, a fall, air in place of liquid, a rival's gain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+
+from signals.certainty import Certainty, is_negated
+from signals.lexicon import Entity, Lexicon, Rule, lexicon
+from signals.sentences import Clause, Hit, Scan
+
+__all__ = ["Candidate", "candidates"]
+
+
+@dataclass(slots=True, eq=False)
+class Candidate:
+    """A rule met in ``clauses[lo : hi + 1]``."""
+
+    rule: Rule
+    sentence: int
+    lo: int
+    hi: int
+    anchor: Hit
+    cues: list[Hit]
+    subject: Entity | None
+    carried: bool  # the subject comes from before the window
+    polarity: int
+    certainty: str
+    repeats: list[tuple[int, int]] = field(default_factory=list)  # clause windows that say it again
+
+
+class _Masks:
+    def __init__(self, lex: Lexicon) -> None:
+        self.lex = lex
+        self.certainty = Certainty(lex)
+        self.neg = lex.mask("neg")
+        self.down = lex.mask("down|slow")
+        self.low = lex.mask("low")
+        self.air = lex.mask("air")
+        self.liquid = lex.mask("liquid")
+        self.mixed = lex.mask("mixed")
+        self.domestic = lex.mask("domestic")
+        self.rival = lex.mask("rival|taiwan|foreign")
+        self.question = lex.mask("question")
+        self.anchors = 0
+        for rule in lex.rules:
+            self.anchors |= rule.anchor
+
+    def rules_for(self, mask: int) -> tuple[Rule, ...]:
+        return _rules_for(mask)
+
+
+@cache
+def _masks() -> _Masks:
+    return _Masks(lexicon())
+
+
+@cache
+def _rules_for(mask: int) -> tuple[Rule, ...]:
+    return tuple(rule for rule in lexicon().rules if rule.anchor & mask)
+
+
+def candidates(found: Scan) -> list[Candidate]:
+    """Every rule met, in order of place; several may speak of the same words."""
+    masks = _masks()
+    out: list[Candidate] = []
+    for number, (first, stop, _, asks) in enumerate(found.sentences):
+        if asks:
+            continue
+        clauses = found.clauses
+        if any(c.mask & masks.question for c in clauses[first:stop]):
+            continue
+        for i in range(first, stop):
+            clause = clauses[i]
+            if not clause.mask & masks.anchors:
+                continue
+            met: set[int] = set()
+            for hit in clause.hits:
+                if not hit.mask & masks.anchors:
+                    continue
+                for rule in _rules_for(hit.mask & masks.anchors):
+                    if rule.order in met:
+                        continue
+                    if made := _meet(rule, hit, i, first, stop, number, found, masks):
+                        met.add(rule.order)
+                        out.append(made)
+            for quantity in clause.quantities:
+                for rule in _rules_for(1 << masks.lex.bits[quantity.cls]):
+                    if rule.order not in met:
+                        hit = Hit(quantity.start, quantity.end, 0, None, "number")
+                        if made := _meet(rule, hit, i, first, stop, number, found, masks):
+                            met.add(rule.order)
+                            out.append(made)
+    return out
+
+
+def _meet(
+    rule: Rule, anchor: Hit, i: int, first: int, stop: int, number: int, found: Scan, masks: _Masks
+) -> Candidate | None:
+    clauses = found.clauses
+    window = _window(rule, i, first, stop, clauses)
+    if window is None:
+        return None
+    lo, hi, mask = window
+    subject, carried = _subject(rule, lo, hi, first, found)
+    denied = is_negated(clauses[i], anchor, masks.neg)
+    polarity, cues = _polarity(rule, mask, subject, denied, lo, hi, clauses, masks)
+    if polarity is None:
+        return None
+    certainty, sure = masks.certainty.of(rule.kind, clauses, first, lo, hi)
+    needed = 0
+    for group in rule.needs:
+        needed |= group
+    cues = [anchor, *(h for c in clauses[lo : hi + 1] for h in c.hits if h.mask & needed), *cues, *sure]
+    return Candidate(rule, number, lo, hi, anchor, cues, subject, carried, polarity, certainty)
+
+
+def _window(rule: Rule, i: int, first: int, stop: int, clauses: list[Clause]) -> tuple[int, int, int] | None:
+    lo = hi = i
+    mask = clauses[i].mask
+    for group in rule.needs:
+        if mask & group:
+            continue
+        for d in range(1, rule.window + 1):
+            if i - d >= first and clauses[i - d].mask & group:
+                lo = min(lo, i - d)
+                break
+            if i + d < stop and clauses[i + d].mask & group:
+                hi = max(hi, i + d)
+                break
+        else:
+            return None
+        mask = 0
+        for c in clauses[lo : hi + 1]:
+            mask |= c.mask
+    return None if mask & rule.unless else (lo, hi, mask)
+
+
+def _subject(rule: Rule, lo: int, hi: int, first: int, found: Scan) -> tuple[Entity | None, bool]:
+    clauses = found.clauses
+    wanted = 0
+    for bit in rule.subject:
+        wanted |= bit
+        if entity := _named(clauses, lo, hi, bit):
+            return entity, False
+    if not wanted:
+        return None, False
+    for i in range(lo - 1, first - 1, -1):
+        if clauses[i].mask & wanted and (entity := _named(clauses, i, i, wanted)):
+            return entity, True
+    number = clauses[lo].sentence
+    if number and found.sentences[number - 1][2] == found.sentences[number][2]:
+        before, after, _, _ = found.sentences[number - 1]
+        for i in range(after - 1, before - 1, -1):
+            if clauses[i].mask & wanted and (entity := _named(clauses, i, i, wanted)):
+                return entity, True
+    return None, False
+
+
+def _named(clauses: list[Clause], lo: int, hi: int, mask: int) -> Entity | None:
+    for c in clauses[lo : hi + 1]:
+        if c.mask & mask:
+            for hit in c.hits:
+                if hit.entity and hit.mask & mask:
+                    return hit.entity
+    return None
+
+
+def _polarity(
+    rule: Rule,
+    mask: int,
+    subject: Entity | None,
+    denied: Hit | None,
+    lo: int,
+    hi: int,
+    clauses: list[Clause],
+    masks: _Masks,
+) -> tuple[int | None, list[Hit]]:
+    """The sign of the event, or None where a denial unsays it (a delay that did not happen)."""
+    sign, flips = rule.polarity, rule.flips
+    cues: list[Hit] = []
+    if "air" in flips and mask & masks.air:
+        if mask & masks.mixed:
+            return 0, cues
+        if denied or not mask & masks.liquid:
+            return -1, cues
+        return sign, cues
+    if denied and "neg" in flips:
+        if rule.polarity < 0 and rule.kind not in ("supplier_position",):
+            return None, cues
+        sign = -sign
+        cues.append(denied)
+    for name, bits in (("down", masks.down), ("low", masks.low)):
+        if name in flips and mask & bits:
+            for c in clauses[lo : hi + 1]:
+                for h in c.hits:
+                    if h.mask & bits:
+                        cues.append(h)
+            sign = -abs(sign) if not (denied and "neg" in flips) else abs(sign)
+            break
+    if "rival" in flips:
+        mine = subject.mask if subject else mask
+        if mine & masks.rival and not mine & masks.domestic:
+            sign = -sign
+    return sign, cues

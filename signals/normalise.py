@@ -1,0 +1,56 @@
+"""A text made easy to match, with the way back to the untouched one.
+
+1. Blanks and spoken fillers are dropped: a transcript writes ``A zic`` and breaks words with them.
+2. Full-width ASCII becomes half-width, and letters lower-case.
+3. Each character kept remembers its offset, so a match is quoted from the text as it was received.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Squeezed", "fold", "squeeze"]
+
+_BLANKS = " \t\r\v\f\xa0\u3000\u200b\u200c\u200d\ufeff\u2002\u2003\u2009"
+_FILLERS = "啊呢呀嘛哦呃嗯噢呐"
+_DROPPED = frozenset(_BLANKS + _FILLERS)
+_TABLE: dict[int, int | None] = {
+    **{0xFF01 + i: 0x21 + i for i in range(94)},
+    **{ord(c): ord(c.lower()) for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"},
+    **{0xFF21 + i: 0x61 + i for i in range(26)},  # full-width capitals straight to lower case
+    ord("～"): ord("~"),
+    ord("—"): ord("-"),
+    ord("–"): ord("-"),
+    ord("．"): ord("."),
+    ord("﹐"): ord(","),
+    **{ord(c): None for c in _DROPPED},
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Squeezed:
+    """A squeezed text: ``text[i]`` stands at ``offsets[i]`` in the original."""
+
+    text: str
+    offsets: list[int]
+
+    def original(self, start: int, end: int) -> tuple[int, int]:
+        """The span of the untouched text that ``text[start:end]`` came from; ``end`` > ``start``."""
+        return self.offsets[start], self.offsets[end - 1] + 1
+
+
+def squeeze(text: str, start: int = 0) -> Squeezed:
+    """Squeeze ``text[start:]``; offsets count from the beginning of ``text``.
+
+    >>> s = squeeze("Ａ zic 啊,上液冷")
+    >>> s.text, s.original(0, 4)
+    ('azic,上液冷', (0, 5))
+    """
+    dropped = _DROPPED
+    body = text[start:] if start else text
+    return Squeezed(fold(body), [i for i, c in enumerate(body, start) if c not in dropped])
+
+
+def fold(surface: str) -> str:
+    """A surface form spelt as ``squeeze`` would leave it."""
+    return surface.translate(_TABLE)

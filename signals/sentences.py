@@ -1,0 +1,162 @@
+"""A squeezed text cut into sentences and clauses, each clause knowing the classes of the words in it.
+
+1. Cut at 。!?; and line ends into sentences, at commas and colons into clauses.
+2. One pass of the automaton finds every known word, longest first; a name made of ASCII letters must not
+   continue a longer one.
+3. Words whose meaning depends on their surroundings are read with the sentence and its neighbours in view.
+4. Numbers and two patterns (the more ... the more; from ... to) add classes of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from signals.lexicon import Entity, Lexicon, Word
+from signals.normalise import Squeezed, squeeze
+from signals.quantities import Quantity, find_quantities
+
+__all__ = ["Clause", "Hit", "Scan", "scan"]
+
+_CUT = re.compile(r"[。!?;\n]+|(?<!\d)[,:()]|[,:()](?!\d)|-{2,}")
+_RHETORICAL = re.compile(r"(?:不是|难道)[^。!?;\n]*[吗]?\?")
+_PATTERNS = (("themore", re.compile(r"越(?!来)[^,。!?;\n越]{1,8},?[^,。!?;\n越]{0,12}越(?!来)")),
+             ("fromto", re.compile(r"(?:从|由)[^,。!?;\n]{1,12}(?:向|到|升级|转)|单相向|单向向")))  # fmt: skip
+
+
+@dataclass(slots=True, eq=False)
+class Hit:
+    """One known word in the text; offsets into the squeezed text."""
+
+    start: int
+    end: int
+    mask: int
+    entity: Entity | None
+    relation: str
+
+
+@dataclass(slots=True, eq=False)
+class Clause:
+    """A stretch between commas; ``mask`` is the union of its words' classes."""
+
+    start: int
+    end: int
+    sentence: int
+    mask: int = 0
+    hits: list[Hit] = field(default_factory=list)
+    quantities: list[Quantity] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Scan:
+    """A text cut and read: clauses in order, and by sentence its clauses, paragraph and whether it asks."""
+
+    squeezed: Squeezed
+    clauses: list[Clause]
+    sentences: list[tuple[int, int, int, bool]]  # first clause, one past the last, paragraph, is a question
+
+
+def scan(text: str, lexicon: Lexicon, start: int = 0) -> Scan:
+    """Cut ``text[start:]`` and read its words."""
+    squeezed = squeeze(text, start)
+    clauses, sentences = _cut(squeezed.text)
+    if clauses:
+        _read_words(squeezed, text, clauses, sentences, lexicon)
+        _read_numbers(squeezed.text, clauses, lexicon)
+    return Scan(squeezed, clauses, sentences)
+
+
+def _cut(text: str) -> tuple[list[Clause], list[tuple[int, int, int, bool]]]:
+    clauses: list[Clause] = []
+    sentences: list[tuple[int, int, int, bool]] = []
+    begin = first = paragraph = 0
+    sentence_start = 0
+
+    def close(end: int, mark: str) -> None:
+        nonlocal first, paragraph, sentence_start
+        if len(clauses) > first:
+            asks = "?" in mark and not _RHETORICAL.search(text, sentence_start, end + len(mark))
+            sentences.append((first, len(clauses), paragraph, asks))
+            first = len(clauses)
+        sentence_start = end + len(mark)
+        if "\n" in mark:
+            paragraph += 1
+
+    for m in _CUT.finditer(text):
+        if m.start() > begin:
+            clauses.append(Clause(begin, m.start(), len(sentences)))
+        begin = m.end()
+        if m[0][0] in "。!?;\n":
+            close(m.start(), m[0])
+    if len(text) > begin:
+        clauses.append(Clause(begin, len(text), len(sentences)))
+    close(len(text), "")
+    return clauses, sentences
+
+
+def _read_words(
+    squeezed: Squeezed,
+    text: str,
+    clauses: list[Clause],
+    sentences: list[tuple[int, int, int, bool]],
+    lexicon: Lexicon,
+) -> None:
+    offsets, last = squeezed.offsets, len(text) - 1
+    waiting: list[tuple[Clause, int, int, Word]] = []
+    at, clause = 0, clauses[0]
+    for end, word in lexicon.automaton.iter_long(squeezed.text):
+        begin = end + 1 - len(word.surface)
+        if word.guard_left or word.guard_right:
+            if word.guard_left and (o := offsets[begin]) and _continues(text[o - 1], text[o]):
+                continue
+            if word.guard_right and (o := offsets[end]) < last and _continues(text[o + 1], text[o]):
+                continue
+        while begin >= clause.end and at + 1 < len(clauses):
+            at += 1
+            clause = clauses[at]
+        if begin < clause.start or end >= clause.end:
+            continue
+        needs, unless, entity, mask, relation = word.readings[0]
+        if needs or unless:
+            waiting.append((clause, begin, end + 1, word))
+        else:
+            clause.mask |= mask
+            clause.hits.append(Hit(begin, end + 1, mask, entity, relation))
+    for clause, begin, stop, word in waiting:
+        near = 0
+        for number in range(max(0, clause.sentence - 1), min(len(sentences), clause.sentence + 2)):
+            for c in clauses[sentences[number][0] : sentences[number][1]]:
+                near |= c.mask
+        for needs, unless, entity, mask, relation in word.readings:
+            if (not needs or near & needs) and not near & unless:
+                clause.mask |= mask
+                clause.hits.append(Hit(begin, stop, mask, entity, relation))
+                clause.hits.sort(key=lambda hit: hit.start)
+                break
+
+
+def _continues(a: str, b: str) -> bool:
+    """Whether two neighbours are one word or one number: both ASCII letters, or both digits."""
+    return (a.isascii() and b.isascii()) and ((a.isalpha() and b.isalpha()) or (a.isdigit() and b.isdigit()))
+
+
+def _read_numbers(text: str, clauses: list[Clause], lexicon: Lexicon) -> None:
+    at = 0
+    for quantity in find_quantities(text):
+        while quantity.start >= clauses[at].end and at + 1 < len(clauses):
+            at += 1
+        clause = clauses[at]
+        if quantity.start < clause.start:
+            continue
+        # 920C and NVL72 hold digits that are part of a name
+        if any(h.entity and h.start < quantity.end and quantity.start < h.end for h in clause.hits):
+            continue
+        clause.quantities.append(quantity)
+        clause.mask |= 1 << lexicon.bits[quantity.cls]
+    for cls, pattern in _PATTERNS:
+        bit = 1 << lexicon.bits[cls]
+        at = 0
+        for m in pattern.finditer(text):
+            while m.start() >= clauses[at].end and at + 1 < len(clauses):
+                at += 1
+            clauses[at].mask |= bit
