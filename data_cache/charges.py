@@ -273,5 +273,5 @@ def round_sell(wanted: int, held: int, *, lot: int, step: int) -> int:
         return held
     plain = 0 if wanted < lot else lot + (wanted - lot) // step * step
     odd = held % step
-    with_odd = odd + (wanted - odd) // step * step if wanted >= odd else 0
+    with_odd = odd + (wanted - odd) // step * step if 0 < odd <= wanted else 0
     return max(plain, with_odd)
