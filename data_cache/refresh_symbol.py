@@ -1,0 +1,149 @@
+"""The steps of a refresh that concern one symbol: its bars, factors and dividends.
+
+1. ``_window``: everything wanted at first, later what is missing and the last ten sessions.
+2. ``_bars``: from the first provider that has any; one provider serves the symbol in a run.
+3. ``_table``: factors from Sina, dividends from Eastmoney; either may fail alone.
+4. Stored factors first, so that no bar is ever readable without the factor of its date.
+5. ``_holes`` and ``_ex_dates``: what the answers do not explain.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Callable
+from functools import partial
+
+import polars as pl
+
+from data_cache import akshare_bars, exdates
+from data_cache.akshare_bars import PROVIDERS, Fetched
+from data_cache.puts import Written
+from data_cache.refresh_run import AGAIN, Run
+from data_cache.symbols import Symbol
+from data_cache.vendors import Absent, VendorError
+
+__all__ = ["symbol"]
+
+_COUNTED = ("inserted", "revised", "confirmed", "unchanged", "suspended")
+
+_log = logging.getLogger("data_cache.refresh")
+_Answered = dict[tuple[str, str], str]
+"""What was answered, and the hashes of the answers."""
+
+
+def symbol(run: Run, name: Symbol) -> None:
+    """Ask for what is due of one symbol, and store it."""
+    listed, left = run.life.get(name, (None, None))
+    low = max(run.start, listed or run.start)
+    high = run.end if left is None else min(run.end, left - dt.timedelta(days=1))
+    answered: _Answered = {}
+    if not any(low <= s <= high for s in run.sessions):  # not listed yet, or gone before the range
+        run.checked({(what, name): "" for what in ("bars", "factors", "actions")}, run.start)
+        return
+    held = run.store.bars([name], basis="raw")["date"]
+    asked_from = _window(run, name, held, low, high)
+    bars = _bars(run, name, asked_from, high, held, answered) if run.due("bars", name) else None
+    if run.due("factors", name):
+        question = partial(akshare_bars.factors, name, listed=listed, until=run.end)
+        _table(run, "factors", name, "sina", question, run.store.put_factors, answered)
+    if run.due("actions", name):
+        actions = partial(akshare_bars.corporate_actions, name)
+        _table(run, "actions", name, "eastmoney data", actions, run.store.put_corporate_actions, answered)
+    if bars:
+        who, fetched = bars
+        written = run.put(run.store.put_bars, fetched.frame, who)
+        for count in _COUNTED:
+            run.report.rows[count] = run.report.rows.get(count, 0) + getattr(written, count)
+        run.report.made_up += fetched.made_up
+        _holes(run, name, fetched.frame["date"].to_list(), held, asked_from, high)
+    _ex_dates(run, name, asked_from, answered)
+    if run.closed in run.holes.get(name, []):
+        answered.pop(("bars", name), None)  # owed until a suspension explains it
+    if answered:
+        run.checked(answered, run.start)
+
+
+def _window(run: Run, name: Symbol, held: pl.Series, low: dt.date, high: dt.date) -> dt.date:
+    check = run.checks.get(("bars", name))
+    if check is None or check.since is None or run.start < check.since or held.is_empty():
+        return low
+    again = [s for s in run.sessions if s <= high][-AGAIN:][0]
+    last: dt.date = held[-1]
+    return max(low, min(again, last + dt.timedelta(days=1)))
+
+
+def _bars(
+    run: Run, name: Symbol, low: dt.date, high: dt.date, held: pl.Series, answered: _Answered
+) -> tuple[str, Fetched] | None:
+    run.report.due += 1
+    words: list[str] = []
+    only_absent = True
+    for provider in run.providers:
+        who = PROVIDERS[provider]
+        try:
+            fetched, sha256 = run.ask(
+                who, partial(akshare_bars.bars, provider, name, low, high, run.is_session)
+            )
+        except VendorError as error:
+            words.append(str(error))
+            run.report.answered |= isinstance(error, Absent)
+            only_absent &= isinstance(error, Absent)
+            continue
+        run.report.answered = True
+        if fetched.frame.is_empty():
+            words.append(f"{who}: no bars from {low} to {high}")
+            continue
+        _log.info("%s: %d bars from %s, sha256 %s", name, fetched.frame.height, who, sha256)
+        run.report.sources[who] = run.report.sources.get(who, 0) + 1
+        answered["bars", name] = sha256
+        return who, fetched
+    unknown = "no provider knows it: " if only_absent and held.is_empty() else ""
+    run.report.not_got[name] = unknown + "; ".join(words)
+    return None
+
+
+def _table(
+    run: Run,
+    what: str,
+    name: Symbol,
+    who: str,
+    question: Callable[[], pl.DataFrame],
+    write: Callable[..., Written],
+    answered: _Answered,
+) -> None:
+    try:
+        found, sha256 = run.ask(who, question)
+    except VendorError as error:
+        run.report.tables[f"{what} {name}"] = str(error)
+        return
+    run.put(write, found, who.split()[0])
+    answered[what, name] = sha256
+
+
+def _holes(run: Run, name: Symbol, got: list[dt.date], held: pl.Series, low: dt.date, high: dt.date) -> None:
+    """Note closed sessions of the range without a bar, from the symbol's first one on."""
+    listed, _ = run.life.get(name, (None, None))
+    low = max(low, listed or min([*got, *held[:1]]))
+    have = set(got)
+    if holes := [s for s in run.sessions if low <= s <= min(high, run.closed) and s not in have]:
+        run.holes[name] = holes
+
+
+def _ex_dates(run: Run, name: Symbol, low: dt.date, answered: _Answered) -> None:
+    """Compare factors with dividends where either is new; a recent factor that is missing stays owed."""
+    if not {("factors", str(name)), ("actions", str(name))} & set(answered):
+        return
+    found = exdates.compare(
+        run.store.bars([name], basis="raw"), run.store.factors([name]), run.store.corporate_actions([name])
+    )
+    for day in found.missing.filter(pl.col("date") >= low)["date"]:
+        text = f"a distribution on {day} has no adjustment factor"
+        if day >= run.recent():
+            run.report.tables[f"factors {name}"] = text
+            answered.pop(("factors", name), None)
+        else:
+            run.report.doubts.append(f"{name}: {text}")
+    for _, day, step, expected in found.doubtful.filter(pl.col("date") >= low).iter_rows():
+        told = f"dividends give {expected:.5f}" if expected else "no dividend is known (a rights issue?)"
+        run.report.doubts.append(f"{name}: the factor steps by {step:.5f} on {day}; {told}")
