@@ -20,9 +20,13 @@ def xshg_sessions() -> pl.Series:
     Shanghai, Shenzhen and Beijing keep the same sessions from 1991 on. Source: the package exchange_calendars,
     which knows the holidays of a year once the State Council has published them.
     """
+    import warnings
+
     import exchange_calendars
 
-    calendar = exchange_calendars.get_calendar("XSHG", start="1990-12-19")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it still calls what pandas 3.1 deprecates; not the user's business
+        calendar = exchange_calendars.get_calendar("XSHG", start="1990-12-19")
     return pl.Series("date", calendar.sessions.values.astype("datetime64[D]"))
 
 

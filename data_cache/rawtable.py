@@ -119,12 +119,12 @@ def _text(path: Path, content: bytes) -> RawTable:
             f"{path.name} {_looks_like(content)}, not a table; save it as CSV (UTF-8 or GBK) or Parquet"
         )
     text = _decoded(path, content)
-    head = text.splitlines()[0]
+    head = text.partition("\n")[0].rstrip("\r")
     separator = max(",\t;|", key=head.count)
-    headings = [h.strip() for h in next(csv.reader([head], delimiter=separator))]
+    headings = [h.strip() for h in next(csv.reader([head], delimiter=separator), [])]
     if len(headings) < 2:
         raise UsageError(
-            f"{path.name} has one column, headed {headings[0][:60]!r}; needs a heading line and columns "
+            f"{path.name} has one column, headed {head[:60]!r}; needs a heading line and columns "
             "separated by commas, tabs, semicolons or bars"
         )
     if doubled := sorted({h for h in headings if headings.count(h) > 1}):
