@@ -18,10 +18,12 @@ import polars as pl
 from data_cache.errors import UsageError
 from data_cache.tables import Table, apply, encode, next_put
 
-__all__ = ["Transaction", "Written", "judge", "screen", "shape"]
+__all__ = ["CONFIRMED", "DISAGREES", "NEW", "REVISED", "SAME", "SAME_SOURCE", "Transaction", "Written", "judge",
+           "screen", "shape"]  # fmt: skip
 
 NEW, SAME, REVISED, CONFIRMED, DISAGREES = range(5)
-_RENAMED = {"primary_key": "duplicate"}
+SAME_SOURCE, OTHER_SOURCE = 1e-9, 1e-4  # relative differences of numbers that count as none
+_RULES = {"primary_key": "duplicate", "min_exclusive": "positive"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,8 @@ def screen(table: Table, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFram
     details = failure.details()
     rules = [name for name in details.columns if name not in frame.columns]
     rule = pl.coalesce(
-        pl.when(pl.col(name) == "invalid").then(pl.lit(_RENAMED.get(name, name))) for name in rules
+        pl.when(pl.col(name) == "invalid").then(pl.lit(_RULES.get(name.partition("|")[2] or name, name)))
+        for name in rules
     )
     return pl.DataFrame(good), details.select(*frame.columns, rule=rule)
 
@@ -110,26 +113,37 @@ def judge(table: Table, new: pl.DataFrame, stored: pl.DataFrame, source: str) ->
     Returns:
         One verdict per new row: NEW, SAME, REVISED, CONFIRMED or DISAGREES.
     """
-    keys = [name for name in table.key if name in new.columns]
+    keys = list(table.key)
     values = [name for name in new.columns if name not in keys and name not in table.unversioned]
     both = new.join(stored, on=keys, how="left", suffix="_stored", maintain_order="left")
-    changed = pl.any_horizontal(
-        pl.lit(value=False), *(pl.col(name).ne_missing(pl.col(f"{name}_stored")) for name in values)
-    )
-    disagrees = (pl.col("_source") != source) if table.witnessed else pl.lit(value=False)
+    floats = [name for name in values if new.schema[name] == pl.Float64]
+
+    def equal(relative: float) -> pl.Expr:
+        return pl.all_horizontal(
+            pl.lit(value=True),
+            *(_near(name, relative) for name in floats),
+            *(pl.col(name).eq_missing(pl.col(f"{name}_stored")) for name in values if name not in floats),
+        )
+
+    other = (pl.col("_source") != source) if table.witnessed else pl.lit(value=False)
     return both.select(
         pl.when(pl.col("_source").is_null())
         .then(NEW)
-        .when(pl.col("_provisional"))
-        .then(CONFIRMED)
-        .when(~changed)
+        .when(equal(SAME_SOURCE))
         .then(SAME)
-        .when(disagrees)
-        .then(DISAGREES)
-        .otherwise(REVISED)
+        .when(~other)
+        .then(REVISED)
+        .when(equal(OTHER_SOURCE))
+        .then(SAME)
+        .otherwise(DISAGREES)
         .cast(pl.Int8)
         .alias("verdict")
-    ).to_series()
+    )["verdict"]
+
+
+def _near(name: str, relative: float) -> pl.Expr:
+    value, stored = pl.col(name), pl.col(f"{name}_stored")
+    return ((value - stored).abs() <= relative * stored.abs()).fill_null(value.is_null() & stored.is_null())
 
 
 @dataclass(slots=True)
@@ -217,7 +231,7 @@ class Transaction:
             (pl.col("symbol") if "symbol" in values else pl.lit(None, dtype=pl.String)).alias("symbol"),
             (pl.col(table.date) if table.date else pl.lit(None, dtype=pl.Date)).alias("date"),
             "rule",
-            pl.struct(values).map_elements(_json, return_dtype=pl.String).alias("row"),
+            pl.struct(values).struct.json_encode().alias("row"),
             pl.lit(self.source).alias("source"),
         ).unique(maintain_order=True)
         self.connection.register("_rejected", listed)
@@ -239,15 +253,8 @@ class Transaction:
         rows = good.with_columns(encode(good["symbol"])) if "symbol" in good.columns else good
         verdict = judge(table, rows, self.stored(table, rows), self.source)
         disputed = good.filter(verdict == DISAGREES).with_columns(rule=pl.lit("cross_source"))
-        copies = frame.height - good.height - bad.height
         return (
             self.record(table, rows, verdict)
             + self.quarantine(table, pl.concat([bad, disputed]))
-            + Written(unchanged=copies)
+            + Written(unchanged=frame.height - good.height - bad.height)
         )
-
-
-def _json(row: dict[str, object]) -> str:
-    import json
-
-    return json.dumps(row, ensure_ascii=False, default=str)

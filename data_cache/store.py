@@ -21,7 +21,8 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from data_cache import integrity, panel
+from data_cache import panel
+from data_cache.bar_puts import put_bars
 from data_cache.calendar import xshg_sessions
 from data_cache.database import reading, scalar, writing
 from data_cache.errors import NoData, StorageError, UnknownName, UnknownSymbol, UsageError
@@ -29,6 +30,7 @@ from data_cache.panel import FIELDS, Panel
 from data_cache.puts import Transaction, Written
 from data_cache.symbols import Symbol
 from data_cache.tables import TABLES, VERSION, Table, apply, create, decode, encode, rows_at
+from data_cache.witness import put_factors
 
 __all__ = ["NoteLike", "Panel", "Store", "Written"]
 
@@ -62,8 +64,8 @@ class Store:
     path: Path
     is_sample: bool
     as_of: dt.datetime | str | None = None
-    _store_id: str = ""
-    _put: int | None = None
+    store_id: str = ""
+    put: int | None = None
 
     # ------------------------------------------------------------------ open
 
@@ -126,11 +128,11 @@ class Store:
 
     def snapshot_id(self) -> str:
         """The name of what is known now (or was, under ``as_of``); it stays the same while nothing changes."""
-        put = self._put
+        put = self.put
         if put is None:
             with reading(self.path) as connection:
                 put = scalar(connection, "SELECT coalesce(max(put), 0) FROM puts")
-        return f"{self._store_id}-{put}"
+        return f"{self.store_id}-{put}"
 
     # ----------------------------------------------------------------- reads
 
@@ -212,7 +214,7 @@ class Store:
 
     def rejected(self) -> pl.DataFrame:
         """The quarantine: table, symbol, date, rule, row (JSON), source, at (when it was listed)."""
-        limit = "" if self._put is None else f"WHERE r.put <= {self._put}"
+        limit = "" if self.put is None else f"WHERE r.put <= {self.put}"
         with reading(self.path) as connection:
             return connection.sql(
                 'SELECT r."table", r.symbol, r.date, r.rule, r."row", r.source, p.recorded_at AS at '
@@ -227,7 +229,7 @@ class Store:
             times. A provisional bar that was confirmed is not among them.
         """
         described = TABLES[table]
-        limit = "" if self._put is None else f'AND t."until" <= {self._put}'
+        limit = "" if self.put is None else f'AND t."until" <= {self.put}'
         return self._read_sql(
             f"SELECT t.*, a.source AS old_source, a.recorded_at, a.fetched_at, b.source AS new_source, "
             f"b.recorded_at AS superseded_at, b.fetched_at AS superseded_fetched_at FROM {described.past} t "
@@ -264,8 +266,8 @@ class Store:
                 raise UnknownName("field", name, FIELDS)
         return panel.load(
             self.path,
-            store_id=self._store_id,
-            put=self._put,
+            store_id=self.store_id,
+            put=self.put,
             basis=self.basis(symbols) if basis is None else _basis(basis),
             fields=fields,
             codes=None if symbols is None else encode(pl.Series(_known(symbols), dtype=pl.String)).to_numpy(),
@@ -277,7 +279,7 @@ class Store:
         """Symbols with bars under one basis (or any), sorted."""
         condition = "true" if basis is None else f"basis = '{_basis(basis)}'"
         found = self._read_sql(
-            f"SELECT DISTINCT symbol FROM {rows_at(TABLES['bars'], self._put)} WHERE {condition} ORDER BY symbol"
+            f"SELECT DISTINCT symbol FROM {rows_at(TABLES['bars'], self.put)} WHERE {condition} ORDER BY symbol"
         )
         return found["symbol"].to_list()
 
@@ -294,11 +296,11 @@ class Store:
             UnknownSymbol: when the store has no bars of one under any basis.
             NoData: when the store has no bars, or no one basis covers them all; names those that stand out.
         """
-        table = rows_at(TABLES["bars"], self._put)
+        table = rows_at(TABLES["bars"], self.put)
         with reading(self.path) as connection:
             pairs = connection.sql(f"SELECT DISTINCT symbol, basis::VARCHAR AS basis FROM {table}").pl()
             factored = connection.sql(
-                f"SELECT DISTINCT symbol FROM {rows_at(TABLES['factors'], self._put)}"
+                f"SELECT DISTINCT symbol FROM {rows_at(TABLES['factors'], self.put)}"
             ).pl()
         have = {basis: set(decode(found["symbol"])) for (basis,), found in pairs.group_by("basis")}
         known = set[str]().union(*have.values())
@@ -340,7 +342,7 @@ class Store:
         if end is not None:
             condition += f" AND t.{table.date} <= DATE '{_day(end)}'"
         found = self._read_sql(
-            f"SELECT {columns} FROM {rows_at(table, self._put)} t JOIN puts p USING (put) WHERE {condition}",
+            f"SELECT {columns} FROM {rows_at(table, self.put)} t JOIN puts p USING (put) WHERE {condition}",
             sort=[name for name in table.key if name != "basis"],
         )
         return found.with_columns(
@@ -369,7 +371,7 @@ class Store:
     ) -> Written:
         """Store daily bars.
 
-        A row equal to the stored one (see ``data_cache.integrity`` for how near is equal) changes nothing; a
+        A row equal to the stored one (see ``data_cache.witness`` for how near is equal) changes nothing; a
         different one from the same source revises it; a different one from another source is quarantined as
         ``cross_source``. A row without volume is recorded as a suspension. A row that breaks a rule is
         quarantined under the rule's name.
@@ -387,13 +389,18 @@ class Store:
             NoData: a row lies beyond the calendar's end.
         """
         with self._write(source, fetched_at) as (transaction, _):
-            return integrity.put_bars(transaction, frame, basis=_basis(basis), provisional=provisional)
+            return put_bars(transaction, frame, basis=_basis(basis), provisional=provisional)
 
     def put_factors(
         self, frame: pl.DataFrame, *, source: str, fetched_at: dt.datetime | None = None
     ) -> Written:
-        """Store adjustment factors; a symbol's factors come from one source, another is its witness."""
-        return self._put_table("factors", frame, source, fetched_at)
+        """Store adjustment factors; a symbol's factors come from one source, another is its witness.
+
+        Put them before the bars of the same day: a fall can be judged against the board's limit only where the
+        store knows that the day is not ex.
+        """
+        with self._write(source, fetched_at) as (transaction, _):
+            return put_factors(transaction, frame)
 
     def put_corporate_actions(
         self, frame: pl.DataFrame, *, source: str, fetched_at: dt.datetime | None = None

@@ -75,7 +75,8 @@ TABLES: dict[str, Table] = {
               "ex_date", witnessed=True),
         Table("instruments", "Instruments", ("symbol",), "instrument_revisions"),
         Table("name_history", "NameHistory", ("symbol", "valid_from"), "name_history_revisions", "valid_from"),
-        Table("suspensions", "Suspensions", ("symbol", "date"), "suspension_revisions", "date"),
+        Table("suspensions", "Suspensions", ("symbol", "date"), "suspension_revisions", "date",
+              unversioned=("reason",)),
         Table("index_bars", "IndexBars", ("symbol", "date"), "index_bar_revisions", "date", witnessed=True),
         Table("calendar", "Calendar", ("date",), "calendar_revisions", "date"),
         Table("events", "Events", ("event_id",), "event_revisions", unversioned=("ingested_at",)),
@@ -94,6 +95,7 @@ CREATE TABLE puts (put INTEGER NOT NULL, "table" VARCHAR NOT NULL, source VARCHA
     recorded_at TIMESTAMPTZ NOT NULL, fetched_at TIMESTAMPTZ NOT NULL, provisional BOOLEAN NOT NULL);
 CREATE TABLE rejected ("table" VARCHAR NOT NULL, symbol VARCHAR, date DATE, rule VARCHAR NOT NULL,
     "row" VARCHAR NOT NULL, source VARCHAR NOT NULL, put INTEGER NOT NULL);
+CREATE TABLE factors_seen (symbol INTEGER NOT NULL, fetched_at TIMESTAMPTZ NOT NULL);
 """
 
 
