@@ -273,7 +273,7 @@ def _locked(
     locked = np.zeros(trading.shape, dtype=np.int64)
     for t, j in zip(rng.integers(20, len(days), 16), rng.integers(0, len(symbols), 16), strict=True):
         locked[t, j] = rng.choice([1, -1])
-    delay = next(push for push in PUSHES if push.gap == min(p.gap for p in PUSHES))
+    delay = next(push for push in PUSHES if push.note == "rack_delay_flash")
     at = int(days.dt.combine(OPEN_CALL).search_sorted(delay.known_at, side="right"))
     locked[at, [symbols.index(s) for s in ("301990.SZ", "301991.SZ", "605991.SH")]] = -1
     locked[:, symbols.index(UNDER_ST[0])] = 0
