@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_cache.limits import limits
@@ -121,6 +121,7 @@ def test_limits_are_what_decimal_arithmetic_gives(
         )
 
 
+@settings(max_examples=20)  # a question at a time is slow
 @given(st.lists(questions(), min_size=1, max_size=15))
 def test_a_panel_answers_as_one_question_at_a_time(
     asked: list[tuple[str, dt.date, int, str, int | None]],
