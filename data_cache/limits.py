@@ -293,11 +293,9 @@ def _fen(asked: pl.DataFrame) -> Array:
 
 def _price(fen: Array, factor: Array, said: Decision, *, up: bool) -> tuple[Array, Array]:
     """The limit in fen, and where the least move of one tick set it."""
-    exact = fen * factor
     unit = _SCALE * said.tick
-    half_up = (exact + unit // 2) // unit
-    inward = exact // unit if up else -(-exact // unit)
-    price = np.where(said.inward, inward, half_up) * said.tick
+    towards = np.where(said.inward, 0 if up else unit - 1, unit // 2)  # floor, ceiling, or half-up
+    price = (fen * factor + towards) // unit * said.tick
     least = fen + said.tick if up else fen - said.tick
     moved = price < least if up else price > least
     price = np.where(moved, least, price)

@@ -238,21 +238,20 @@ def match(frame: pl.DataFrame, rules: Sequence[str]) -> Matched:
     """
     asked = tuple(rules)
     symbols = frame.get_column("symbol").cast(pl.Categorical)
-    distinct = symbols.unique().cast(pl.String).to_list()
-    groups = sorted({group_of(symbol) for symbol in distinct})
+    distinct = symbols.unique()
+    group_of_each = [group_of(symbol) for symbol in distinct.cast(pl.String)]
+    groups = sorted(set(group_of_each))
     number = {group: i for i, group in enumerate(groups)}
+    group_by_code = np.zeros(int(distinct.to_physical().max() or 0) + 1, dtype=np.int64)  # type: ignore[arg-type]
+    group_by_code[distinct.to_physical().to_numpy()] = [number[group] for group in group_of_each]
     statuses = frame.get_column("status")
     for status in statuses.unique().to_list():
         if status not in STATUSES:
             raise UnknownName("status", str(status), STATUSES)
-    group_code = symbols.replace_strict(
-        distinct, [number[group_of(symbol)] for symbol in distinct], return_dtype=pl.Int64
-    )
-    status_code = statuses.replace_strict(STATUSES, range(len(STATUSES)), return_dtype=pl.Int64)
     packed = _pack(
-        group_code.to_numpy(),
-        status_code.to_numpy(),
-        frame.get_column("date").to_physical().cast(pl.Int64).to_numpy(),
+        group_by_code[symbols.to_physical().to_numpy()],
+        statuses.cast(pl.Enum(STATUSES)).to_physical().to_numpy(),
+        frame.get_column("date").to_physical().to_numpy().astype(np.int64),
     )
     starts: list[int] = []
     rows: list[tuple[Row | None, ...]] = []
