@@ -175,8 +175,25 @@ def _decayed(
         .explode("session", empty_as_null=False)
         .join(numbered, on="session", maintain_order="left")
         .with_columns(age=pl.col("session") - pl.col("decided"))
-        .with_columns(push=pl.col("push0") * pl.lit(0.5).pow(pl.col("age") / pl.col("half_life")))
+        .join(_left_over(), on=["half_life", "age"], maintain_order="left")
+        .with_columns(push=pl.col("push0") * pl.col("left_over"))
     )
+
+
+@cache
+def _left_over() -> pl.DataFrame:
+    """half_life, age, left_over: the fraction of a push that is left at each age.
+
+    A table, because a vectorised power may differ in the last bit with a value's place in its column, and then
+    an event added later would change scores before it.
+    """
+    rows = [
+        (half, age, 0.5 ** (age / half))
+        for half in sorted(set(weights()["half_life_sessions"]))
+        for age in range(HORIZON * half)
+    ]
+    schema = {"half_life": pl.Int64, "age": pl.Int64, "left_over": pl.Float64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def _spread(decayed: pl.DataFrame, universe: pl.DataFrame) -> pl.DataFrame:
