@@ -34,6 +34,14 @@ COLUMNS = ("event_id", "kind", "polarity", "known_at")
 and ``segments`` (several joined by ``;``) and ``title`` may follow; further columns are for the reader."""
 
 
+_COMPILED = {
+    "event_type": "kind",
+    "first_public_at": "known_at",
+    "polarity_for_liquid_cooling": "polarity",
+    "affected_symbols": "symbols",
+}
+
+
 def timeline() -> pl.DataFrame:
     """The shipped public events, as Events, sorted by ``known_at``; ``source`` is ``timeline``."""
     return _read(files("signals").joinpath("data", "timeline.csv").read_bytes(), "timeline.csv", "timeline")
@@ -66,6 +74,7 @@ def _read(raw: bytes, name: str, source: str) -> pl.DataFrame:
     except pl.exceptions.PolarsError as error:
         reason = str(error).partition("\n")[0]
         raise UsageError(f"{name} is not a CSV of events in UTF-8: {reason}") from None
+    table = _as_compiled(table)
     if missing := [c for c in COLUMNS if c not in table.columns]:
         raise UsageError(f"{name} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}")
     now = dt.datetime.now(dt.UTC)
@@ -79,6 +88,17 @@ def _read(raw: bytes, name: str, source: str) -> pl.DataFrame:
     if repeated := events.filter(pl.col("event_id").is_duplicated())["event_id"].to_list():
         raise UsageError(f"{name} holds the event_id {repeated[0]!r} more than once; give each event its own")
     return Events.validate(events)
+
+
+def _as_compiled(table: pl.DataFrame) -> pl.DataFrame:
+    """A table under the headings its compiler gave it (``_COMPILED``), under ours; its kinds are types there."""
+    if "event_type" not in table.columns:
+        return table
+    from signals.lexicon import kinds
+
+    types = {row["timeline_type"]: row["kind"] for row in kinds() if row["timeline_type"]}
+    ours = {theirs: name for theirs, name in _COMPILED.items() if name not in table.columns}
+    return table.with_columns(pl.col("event_type").replace(types)).rename(ours, strict=False)
 
 
 def _event(row: dict[str, str], source: str, now: dt.datetime) -> dict[str, object]:
