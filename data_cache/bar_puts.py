@@ -44,7 +44,7 @@ def put_bars(
     rows = shape(_BARS, frame)
     if rows.is_empty():
         return Written()
-    calendar = transaction.connection.sql("SELECT date FROM calendar ORDER BY date").pl()["date"]
+    calendar = transaction.calendar()
     last = rows["date"].max()
     if isinstance(last, dt.date):
         require_within(calendar, last)
@@ -86,7 +86,11 @@ def _sort_out(
 
 def _blocks(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Slices of about ``_BLOCK`` rows that part no symbol."""
-    ends = (rows["symbol"].rle_id().diff(null_behavior="ignore") != 0).arg_true().to_list() if rows.height > _BLOCK else []
+    ends = (
+        (rows["symbol"].rle_id().diff(null_behavior="ignore") != 0).arg_true().to_list()
+        if rows.height > _BLOCK
+        else []
+    )
     start = 0
     for end in [*ends, rows.height]:
         if end - start >= _BLOCK or end == rows.height:
@@ -150,7 +154,11 @@ def _part_levels(
     """Take out new dates of series that another source began on another level."""
     fresh = rows.filter(verdict == NEW)["symbol"].unique()
     begun = stored.filter(pl.col("symbol").is_in(fresh.implode()))
-    others = begun.group_by("symbol").agg(mine=(pl.col("_source") == transaction.source).any()).filter(~pl.col("mine"))
+    others = (
+        begun.group_by("symbol")
+        .agg(mine=(pl.col("_source") == transaction.source).any())
+        .filter(~pl.col("mine"))
+    )
     if others.is_empty():
         return rows, verdict, rows.clear()
     both = rows.join(others, on="symbol", how="semi").join(

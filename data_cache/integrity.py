@@ -156,7 +156,8 @@ def board_limit(rows: pl.DataFrame, known: Known) -> pl.Series:
     indexed = rows.with_row_index("row")
     close = pl.col("close_previous")
     near = indexed.filter(
-        (pl.col("high") > close * (1 + ratio) + _HALF_TICK) | (pl.col("low") < close * (1 - ratio) - _HALF_TICK)
+        (pl.col("high") > close * (1 + ratio) + _HALF_TICK)
+        | (pl.col("low") < close * (1 - ratio) - _HALF_TICK)
     )
     if known.factors.height:  # on an ex-date the limits move, so nearness to the old close says nothing
         ex = indexed.join(known.factors, on=["symbol", "date"], how="semi")

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import duckdb
 import polars as pl
 
+from data_cache.calendar import require_within
 from data_cache.errors import UsageError
 from data_cache.tables import Table, apply, encode, next_put
 
@@ -177,6 +178,10 @@ class Transaction:
             )
         return self._numbers[key]
 
+    def calendar(self) -> pl.Series:
+        """The sessions known now, sorted."""
+        return self.connection.sql("SELECT date FROM calendar ORDER BY date").pl()["date"]
+
     def stored(self, table: Table, keys: pl.DataFrame, *, condition: str = "true") -> pl.DataFrame:
         """Current rows that may share a key with these (encoded): their values, put, source, provisional."""
         if keys.is_empty():
@@ -249,7 +254,14 @@ class Transaction:
 
     def put(self, table: Table, frame: pl.DataFrame) -> Written:
         """Shape, screen, judge and record the rows of a table that has no rules beyond its schema's."""
-        good, bad = screen(table, shape(table, frame))
+        shaped = shape(table, frame)
+        good, bad = screen(table, shaped)
+        if table.sessions and good.height:
+            calendar = self.calendar()
+            require_within(calendar, good["date"].max())  # type: ignore[arg-type]  # a date: the column has rows
+            kept = good["date"].is_in(calendar.implode())
+            bad = pl.concat([bad, good.filter(~kept).with_columns(rule=pl.lit("on_calendar"))])
+            good = good.filter(kept)
         rows = good.with_columns(encode(good["symbol"])) if "symbol" in good.columns else good
         verdict = judge(table, rows, self.stored(table, rows), self.source)
         disputed = good.filter(verdict == DISAGREES).with_columns(rule=pl.lit("cross_source"))

@@ -237,6 +237,17 @@ class Store:
             f'ORDER BY {", ".join(described.key)}, t."until"'
         )
 
+    def counts(self) -> dict[str, int]:
+        """Rows of each table but the calendar, then ``revisions`` of bars and ``rejected`` rows."""
+        limit = "" if self.put is None else f'AND t."until" <= {self.put}'
+        parts = {name: f"{rows_at(table, self.put)}" for name, table in TABLES.items() if name != "calendar"}
+        parts["revisions"] = (
+            f"(SELECT 1 FROM bar_revisions t JOIN puts p USING (put) WHERE NOT p.provisional {limit})"
+        )
+        parts["rejected"] = "rejected" if self.put is None else f"(FROM rejected WHERE put <= {self.put})"
+        with reading(self.path) as connection:
+            return {name: scalar(connection, f"SELECT count(*) FROM {part}") for name, part in parts.items()}
+
     def panel(
         self,
         fields: Sequence[str] = FIELDS,

@@ -24,7 +24,19 @@ if TYPE_CHECKING:
     import dataframely as dy
     import duckdb
 
-__all__ = ["SYMBOL_CODE", "SYMBOL_TEXT", "TABLES", "VERSION", "Table", "apply", "create", "decode", "encode", "next_put", "rows_at"]
+__all__ = [
+    "SYMBOL_CODE",
+    "SYMBOL_TEXT",
+    "TABLES",
+    "VERSION",
+    "Table",
+    "apply",
+    "create",
+    "decode",
+    "encode",
+    "next_put",
+    "rows_at",
+]
 
 VERSION = 1
 _EXCHANGES = ("BJ", "SH", "SZ")
@@ -41,6 +53,7 @@ class Table:
         past: the table its replaced and withdrawn rows move to.
         date: the column a range of dates selects on, where it has one.
         unversioned: columns whose change alone is no news.
+        sessions: whether its dates must be trading sessions.
         witnessed: whether another source's different value is a disagreement (quarantined) rather than news.
     """
 
@@ -50,6 +63,7 @@ class Table:
     past: str
     date: str | None = None
     unversioned: tuple[str, ...] = ()
+    sessions: bool = False
     witnessed: bool = False
 
     def declared(self) -> type[dy.Schema]:
@@ -69,15 +83,17 @@ class Table:
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
-        Table("bars", "Bars", ("symbol", "date", "basis"), "bar_revisions", "date", witnessed=True),
+        Table("bars", "Bars", ("symbol", "date", "basis"), "bar_revisions", "date", sessions=True,
+              witnessed=True),
         Table("factors", "Factors", ("symbol", "date"), "factor_revisions", "date", witnessed=True),
         Table("corporate_actions", "CorporateActions", ("symbol", "ex_date"), "corporate_action_revisions",
               "ex_date", witnessed=True),
         Table("instruments", "Instruments", ("symbol",), "instrument_revisions"),
         Table("name_history", "NameHistory", ("symbol", "valid_from"), "name_history_revisions", "valid_from"),
         Table("suspensions", "Suspensions", ("symbol", "date"), "suspension_revisions", "date",
-              unversioned=("reason",)),
-        Table("index_bars", "IndexBars", ("symbol", "date"), "index_bar_revisions", "date", witnessed=True),
+              unversioned=("reason",), sessions=True),
+        Table("index_bars", "IndexBars", ("symbol", "date"), "index_bar_revisions", "date",
+              sessions=True, witnessed=True),
         Table("calendar", "Calendar", ("date",), "calendar_revisions", "date"),
         Table("events", "Events", ("event_id",), "event_revisions", unversioned=("ingested_at",)),
         Table("notes", "Notes", ("note_id",), "note_revisions", unversioned=("ingested_at", "path")),

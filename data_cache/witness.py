@@ -54,7 +54,9 @@ def judge_bars(new: pl.DataFrame, stored: pl.DataFrame, source: str, *, adjusted
     exact = pl.all_horizontal(
         *(_near(name, SAME_SOURCE) for name in _PRICES),
         pl.col("volume") == pl.col("volume_stored"),
-        _near("amount", SAME_SOURCE).fill_null(pl.col("amount").is_null() & pl.col("amount_stored").is_null()),
+        _near("amount", SAME_SOURCE).fill_null(
+            pl.col("amount").is_null() & pl.col("amount_stored").is_null()
+        ),
     )
     agrees = _shape_agrees() if adjusted else _tape_agrees()
     other = pl.col("_source") != source
@@ -147,9 +149,7 @@ def _shape_agrees() -> pl.Expr:
     alone = ratio.shift(1).is_null()
     returns = alone | steady(1).fill_null(value=False) | steady(2).fill_null(value=False)
     shape = pl.all_horizontal(
-        (
-            pl.col(name) / pl.col("close") / (pl.col(f"{name}_stored") / pl.col("close_stored")) - 1
-        ).abs()
+        (pl.col(name) / pl.col("close") / (pl.col(f"{name}_stored") / pl.col("close_stored")) - 1).abs()
         <= 2 * blur + _SHAPE
         for name in ("open", "high", "low")
     )
