@@ -13,7 +13,9 @@ from signals.sentences import Clause, Hit
 
 __all__ = ["Certainty", "is_negated"]
 
-_NEAR = 7  # characters between a negation and what it denies: 没有太大的技术壁垒
+_NEAR = 7  # characters from 不 to what it denies
+_FAR = 20  # and from 没有
+_LEVELS = frozenset({"value_share", "gross_margin", "supplier_share", "power_threshold"})  # 大概率是40%: a level, hedged
 
 
 class Certainty:
@@ -23,12 +25,16 @@ class Certainty:
         self.cond = lexicon.mask("cond")
         self.themore = lexicon.mask("themore")
         self.forecast = lexicon.mask("forecast")
+        self.maybe = lexicon.mask("maybe")
         self.opinion = lexicon.mask("opinion")
         self.past = lexicon.mask("past")
         self.defaults = lexicon.certainty
 
     def of(self, kind: str, clauses: list[Clause], first: int, lo: int, hi: int) -> tuple[str, list[Hit]]:
         """The certainty of an event in ``clauses[lo : hi + 1]`` of a sentence starting at ``first``, and its cues."""
+        default = self.defaults[kind]
+        if default != "fact":
+            return default, []
         span = 0
         for c in clauses[lo : hi + 1]:
             span |= c.mask
@@ -36,12 +42,10 @@ class Certainty:
             return "conditional", []
         if cues := _cues(clauses, max(first, lo - 3), hi, self.cond):
             return "conditional", cues
-        default = self.defaults[kind]
-        if default != "fact":
-            return default, []
-        ahead = _cues(clauses, max(first, lo - 1), hi, self.forecast)
-        if ahead and not (span & self.past and all(h.end - h.start == 1 for h in ahead)):
-            return "forecast", ahead
+        if cues := _cues(clauses, max(first, lo - 1), hi, self.forecast):
+            return "forecast", cues
+        if kind not in _LEVELS and not span & self.past and (cues := _cues(clauses, lo, hi, self.maybe)):
+            return "forecast", cues
         if cues := _cues(clauses, max(first, lo - 2), hi, self.opinion):
             return "opinion", cues
         return "fact", []
@@ -51,12 +55,20 @@ def _cues(clauses: list[Clause], lo: int, hi: int, mask: int) -> list[Hit]:
     return [h for c in clauses[lo : hi + 1] if c.mask & mask for h in c.hits if h.mask & mask]
 
 
-def is_negated(clause: Clause, anchor: Hit, negation: int) -> Hit | None:
-    """The negation that denies ``anchor``: shortly before it, or right after it, in its clause."""
-    if not clause.mask & negation:
+def is_negated(clause: Clause, anchor: Hit, near: int, far: int, rhetoric: int) -> Hit | None:
+    """The negation that denies ``anchor`` in its clause.
+
+    没有 and 未 reach to the end of the clause, 不 a few characters on; both also deny what they follow at once
+    (认证没有通过). 不是 ... 吗 affirms.
+    """
+    if not clause.mask & (near | far):
         return None
     for hit in clause.hits:
-        if hit.mask & negation and not hit.mask & anchor.mask:
-            if 0 <= anchor.start - hit.end <= _NEAR or 0 <= hit.start - anchor.end <= 1:
-                return hit
+        if not hit.mask & (near | far) or hit.mask & anchor.mask:
+            continue
+        reach = _FAR if hit.mask & far else _NEAR
+        if 0 <= anchor.start - hit.end <= reach or 0 <= hit.start - anchor.end <= 1:
+            if hit.mask & near and clause.mask & rhetoric:
+                continue
+            return hit
     return None

@@ -55,7 +55,7 @@ class Rule:
     name: str
     kind: str
     anchor: int
-    needs: tuple[int, ...]
+    needs: tuple[tuple[int, bool], ...]  # classes, and whether the sentence before may bring them (^ in the table)
     unless: int
     window: int
     polarity: int
@@ -99,7 +99,7 @@ def kinds() -> tuple[dict[str, str], ...]:
 # Classes that come from numbers and patterns (signals/quantities.py), not from the word lists.
 _COMPUTED = (
     "num_power num_pct num_money num_energy num_count num_times num_year num_ratio num_bare num_magnitude "
-    "num_voltage num_rate themore fromto"
+    "num_voltage num_rate themore fromto rhetoric"
 ).split()
 
 
@@ -152,7 +152,7 @@ def lexicon() -> Lexicon:
             name=row["rule"],
             kind=row["kind"],
             anchor=empty.mask(row["anchor"]),
-            needs=tuple(empty.mask(group) for group in row["needs"].split()),
+            needs=tuple((empty.mask(g.lstrip("^")), g.startswith("^")) for g in row["needs"].split()),
             unless=empty.mask(row["unless"]),
             window=int(row["window"]),
             polarity=int(row["polarity"]),

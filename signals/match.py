@@ -42,6 +42,10 @@ class _Masks:
         self.lex = lex
         self.certainty = Certainty(lex)
         self.neg = lex.mask("neg")
+        self.negfar = lex.mask("negfar")
+        self.rhetoric = lex.mask("rhetoric")
+        self.challenge = lex.mask("challenge")
+        self.outweigh = lex.mask("outweigh")
         self.down = lex.mask("down|slow")
         self.low = lex.mask("low")
         self.air = lex.mask("air")
@@ -74,7 +78,9 @@ def candidates(found: Scan) -> list[Candidate]:
     out: list[Candidate] = []
     for number, (first, stop, _, asks) in enumerate(found.sentences):
         if asks:
-            continue
+            if stop - first <= 3:
+                continue
+            stop -= 2  # what leads up to a question is said, not asked
         clauses = found.clauses
         if any(c.mask & masks.question for c in clauses[first:stop]):
             continue
@@ -106,27 +112,30 @@ def _meet(
     rule: Rule, anchor: Hit, i: int, first: int, stop: int, number: int, found: Scan, masks: _Masks
 ) -> Candidate | None:
     clauses = found.clauses
-    window = _window(rule, i, first, stop, clauses)
+    window = _window(rule, i, first, stop, number, found)
     if window is None:
         return None
     lo, hi, mask = window
     subject, carried = _subject(rule, lo, hi, first, found)
-    denied = is_negated(clauses[i], anchor, masks.neg)
+    denied = is_negated(clauses[i], anchor, masks.neg, masks.negfar, masks.rhetoric)
     polarity, cues = _polarity(rule, mask, subject, denied, lo, hi, clauses, masks)
     if polarity is None:
         return None
     certainty, sure = masks.certainty.of(rule.kind, clauses, first, lo, hi)
     needed = 0
-    for group in rule.needs:
+    for group, _ in rule.needs:
         needed |= group
     cues = [anchor, *(h for c in clauses[lo : hi + 1] for h in c.hits if h.mask & needed), *cues, *sure]
     return Candidate(rule, number, lo, hi, anchor, cues, subject, carried, polarity, certainty)
 
 
-def _window(rule: Rule, i: int, first: int, stop: int, clauses: list[Clause]) -> tuple[int, int, int] | None:
+def _window(
+    rule: Rule, i: int, first: int, stop: int, number: int, found: Scan
+) -> tuple[int, int, int] | None:
+    clauses = found.clauses
     lo = hi = i
     mask = clauses[i].mask
-    for group in rule.needs:
+    for group, carried in rule.needs:
         if mask & group:
             continue
         for d in range(1, rule.window + 1):
@@ -137,11 +146,23 @@ def _window(rule: Rule, i: int, first: int, stop: int, clauses: list[Clause]) ->
                 hi = max(hi, i + d)
                 break
         else:
+            if carried and _spoken_of(group, lo, first, number, found):
+                continue
             return None
         mask = 0
         for c in clauses[lo : hi + 1]:
             mask |= c.mask
     return None if mask & rule.unless else (lo, hi, mask)
+
+
+def _spoken_of(group: int, lo: int, first: int, number: int, found: Scan) -> bool:
+    """Whether the talk is of ``group``: earlier in the sentence, or in the one before in its paragraph."""
+    if any(c.mask & group for c in found.clauses[first:lo]):
+        return True
+    if not number or found.sentences[number - 1][2] != found.sentences[number][2]:
+        return False
+    before, after, _, _ = found.sentences[number - 1]
+    return any(c.mask & group for c in found.clauses[before:after])
 
 
 def _subject(rule: Rule, lo: int, hi: int, first: int, found: Scan) -> tuple[Entity | None, bool]:
@@ -193,6 +214,8 @@ def _polarity(
         if denied or not mask & masks.liquid:
             return -1, cues
         return sign, cues
+    if "chance" in flips and mask & masks.challenge and not mask & masks.outweigh:
+        return 0, cues
     if denied and "neg" in flips:
         if rule.polarity < 0 and rule.kind not in ("supplier_position",):
             return None, cues

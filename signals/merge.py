@@ -19,6 +19,7 @@ _HIDES: dict[str, tuple[str, ...]] = {
     "rack_delay": ("chip_delay", "rack_adoption", "rack_ramp", "capacity_or_shipment", "risk"),
     "chip_delay": ("chip_launch", "asic_adoption", "capacity_or_shipment", "risk"),
     "rack_ramp": ("capacity_or_shipment", "rack_adoption", "penetration_view", "chip_launch"),
+    "self_promotion": ("penetration_view", "asic_adoption", "recommendation"),
     "risk": ("capacity_or_shipment", "supplier_share", "supplier_win", "penetration_view", "market_size"),
     "value_share": ("penetration_view", "supplier_share"),
     "recommendation": ("supplier_position",),
@@ -28,6 +29,7 @@ _HIDES: dict[str, tuple[str, ...]] = {
     "rate_hike": ("rate_guidance",),
     "national_tech_plan": ("investment_commitment",),
 }
+_RUN_ON = frozenset({"risk", "self_promotion", "recommendation"})  # one statement however many names it lists
 
 
 def within_sentence(found: list[Candidate], clauses: list[Clause]) -> list[Candidate]:
@@ -57,6 +59,8 @@ def _one_statement(old: Candidate, new: Candidate, clauses: list[Clause]) -> boo
     if new.lo > old.hi + 1 or new.polarity != old.polarity:
         return False
     amounts = bool(_amounts(clauses, old.lo, old.hi)) and bool(_amounts(clauses, new.lo, new.hi))
+    if new.rule.kind in _RUN_ON:
+        return True
     own = new.subject is not None and not new.carried and new.subject is not old.subject
     return not amounts and not own
 
@@ -86,13 +90,14 @@ def fold_repeats(found: list[Candidate], scan: Scan) -> list[Candidate]:
     told: dict[tuple[object, ...], list[tuple[Candidate, frozenset[str]]]] = {}
     kept = []
     for c in sorted(found, key=lambda c: (c.lo, c.hi, c.rule.order)):
-        key = (c.rule.kind, c.subject.name if c.subject else None, c.polarity, c.certainty)
-        key += tuple((q.low, q.high) for q in _amounts(scan.clauses, c.lo, c.hi))
+        amounts = tuple((q.low, q.high) for q in _amounts(scan.clauses, c.lo, c.hi))
+        subject = c.subject.name if c.subject and not (amounts and c.rule.kind == "market_size") else None
+        key = (c.rule.kind, subject, c.polarity, c.certainty, amounts)
         words = frozenset(
             scan.squeezed.text[h.start : h.end] for k in scan.clauses[c.lo : c.hi + 1] for h in k.hits
         )
         for first, said in told.setdefault(key, []):
-            if len(words & said) >= 0.5 * max(1, len(words | said)):
+            if len(words & said) > 0.6 * max(1, len(words | said)):
                 first.repeats.append((c.lo, c.hi))
                 break
         else:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 __all__ = ["Squeezed", "fold", "squeeze"]
 
 _BLANKS = " \t\r\v\f\xa0\u3000\u200b\u200c\u200d\ufeff\u2002\u2003\u2009"
-_FILLERS = "啊呢呀嘛哦呃嗯噢呐"
+_FILLERS = "啊呢呀哦呃嗯噢呐"
 _DROPPED = frozenset(_BLANKS + _FILLERS)
 _TABLE: dict[int, int | None] = {
     **{0xFF01 + i: 0x21 + i for i in range(94)},

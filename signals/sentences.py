@@ -18,10 +18,12 @@ from signals.quantities import Quantity, find_quantities
 
 __all__ = ["Clause", "Hit", "Scan", "scan"]
 
-_CUT = re.compile(r"[。!?;\n]+|(?<!\d)[,:()]|[,:()](?!\d)|-{2,}")
+_CUT = re.compile(r"(?<!对吧)(?<!是吧)[。!?;\n]+|(?<!\d)[,:()]|[,:()](?!\d)|-{2,}")
+_TINY = 3
 _RHETORICAL = re.compile(r"(?:不是|难道)[^。!?;\n]*[吗]?\?")
 _PATTERNS = (("themore", re.compile(r"越(?!来)[^,。!?;\n越]{1,8},?[^,。!?;\n越]{0,12}越(?!来)")),
-             ("fromto", re.compile(r"(?:从|由)[^,。!?;\n]{1,12}(?:向|到|升级|转)|单相向|单向向")))  # fmt: skip
+             ("fromto", re.compile(r"(?:从|由)[^,。!?;\n]{1,12}(?:向|到|升级|转)|单相向|单向向")),
+             ("rhetoric", re.compile(r"不是[^,。!?;\n]*(?:嘛|吗)")))  # fmt: skip
 
 
 @dataclass(slots=True, eq=False)
@@ -83,6 +85,8 @@ def _cut(text: str) -> tuple[list[Clause], list[tuple[int, int, int, bool]]]:
             paragraph += 1
 
     for m in _CUT.finditer(text):
+        if m.start() - begin <= _TINY and m[0] in ",:" and m.start() > begin:
+            continue  # 对, 可能, 啊: a breath, not a clause; it joins the next one
         if m.start() > begin:
             clauses.append(Clause(begin, m.start(), len(sentences)))
         begin = m.end()
@@ -159,4 +163,6 @@ def _read_numbers(text: str, clauses: list[Clause], lexicon: Lexicon) -> None:
         for m in pattern.finditer(text):
             while m.start() >= clauses[at].end and at + 1 < len(clauses):
                 at += 1
-            clauses[at].mask |= bit
+            if m.start() >= clauses[at].start:
+                clauses[at].mask |= bit
+                clauses[at].hits.append(Hit(m.start(), m.end(), bit, None, "pattern"))

@@ -1,0 +1,89 @@
+"""How extracted events compare with a reader's marks: same kind and overlapping span is a match.
+
+Each event can satisfy one mark and each mark one event, the pair with most overlap first. A second event on
+the same words counts as wrong, unless ``loose``.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+
+@dataclass(frozen=True)
+class Mark:
+    start: int
+    end: int
+    kind: str
+    polarity: int
+    certainty: str
+
+
+@dataclass(frozen=True)
+class Score:
+    marks: list[Mark]
+    events: list[dict[str, Any]]
+    pairs: dict[int, int]  # mark -> event
+    touched: set[int]  # events that overlap any mark of their kind
+
+    @property
+    def recall(self) -> float:
+        return len(self.pairs) / len(self.marks)
+
+    @property
+    def precision(self) -> float:
+        return len(self.pairs) / len(self.events)
+
+    @property
+    def loose_precision(self) -> float:
+        return len(self.touched) / len(self.events)
+
+    def polarity(self, only: int | None = None) -> float:
+        right = [
+            self.marks[i].polarity == self.events[j]["polarity"]
+            for i, j in self.pairs.items()
+            if only is None or self.marks[i].polarity == only
+        ]
+        return sum(right) / len(right) if right else float("nan")
+
+    @property
+    def certainty(self) -> float:
+        right = [self.marks[i].certainty == self.events[j]["certainty"] for i, j in self.pairs.items()]
+        return sum(right) / len(right)
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.marks)} marks, {len(self.events)} events: recall {self.recall:.1%}, "
+            f"precision {self.precision:.1%} ({self.loose_precision:.1%} with seconds on the same words), "
+            f"polarity {self.polarity():.1%} (-1: {self.polarity(-1):.0%}, 0: {self.polarity(0):.0%}), "
+            f"certainty {self.certainty:.1%}"
+        )
+
+
+def read_marks(path: Path) -> list[Mark]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return [
+            Mark(int(r["start"]), int(r["end"]), r["kind"], int(r["polarity"]), r["certainty"])
+            for r in csv.DictReader(stream)
+        ]
+
+
+def score(marks: list[Mark], events: pl.DataFrame) -> Score:
+    rows = events.to_dicts()
+    overlaps = sorted(
+        (-(min(m.end, e["span_end"]) - max(m.start, e["span_start"])), i, j)
+        for i, m in enumerate(marks)
+        for j, e in enumerate(rows)
+        if m.kind == e["kind"] and m.start < e["span_end"] and e["span_start"] < m.end
+    )
+    pairs: dict[int, int] = {}
+    used: set[int] = set()
+    for _, i, j in overlaps:
+        if i not in pairs and j not in used:
+            pairs[i] = j
+            used.add(j)
+    return Score(marks, rows, pairs, {j for _, _, j in overlaps})
