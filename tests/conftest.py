@@ -40,6 +40,6 @@ def sample_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sample.fill(store)
     for note_path in sample.notes():
         note = read_note(note_path)
-        store.put_note(note.row())
+        store.put_note(note)
         store.put_events(extract(note))
     return path

@@ -51,7 +51,7 @@ def demo(
     step("reading the SAMPLE notes and extracting their events")
     for note_path in sample.notes():
         note = read_note(note_path)
-        store.put_note(note.row())
+        store.put_note(note)
         store.put_events(extract(note))
     step(f"{store.events().height} events; running {len(ALL)} strategies under the exchange's rules")
     comparison = compare(
