@@ -46,9 +46,9 @@ STATUSES = ("normal", "st", "s_share", "delisting_period", "new_listing", "relis
 CONFIDENCES = ("fetched", "knowledge_high", "knowledge_medium", "doubtful")
 DOUBTFUL = frozenset({"knowledge_medium", "doubtful"})
 PREFIX = "board_code_prefix"
-_FOREVER = dt.date(9999, 12, 31)
-_BEFORE_ALL = dt.date(1900, 1, 1)
-_DAY_BITS = 22  # days since 1970 fit, shifted to be positive
+_FOREVER = dt.date.max
+_BEFORE_ALL = dt.date.min
+_DAY_BITS = 23  # every date python knows fits, shifted to be positive
 _DAY_SHIFT = 1 << (_DAY_BITS - 1)
 
 

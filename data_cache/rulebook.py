@@ -36,9 +36,9 @@ __all__ = [
 _MARKS = r"^(?:XD|XR|DR|G)+"  # ex-dividend, ex-rights, both; G: share reform done (2005-2006)
 _STATUS_PATTERNS = (  # first match after the marks are dropped; the name_marker rows in regular form
     ("delisting_period", r"^退市|退$|退市$"),
-    ("relisting", r"^N(?:S?\*?ST|S)"),
+    ("relisting", r"^N(?:S?\*?ST|S\p{Han})"),
     ("st", r"^C?S?\*?ST"),
-    ("s_share", r"^S"),
+    ("s_share", r"^S\p{Han}"),
     ("new_listing", r"^[NC]\p{Han}|^[NC][A-Z]{2}"),
 )
 

@@ -162,6 +162,7 @@ def test_a_code_that_is_on_no_board_is_refused(
         ("C朗特", "new_listing"),
         ("NTCL", "new_listing"),
         ("N*ST恒立", "relisting"),
+        ("NS佳通", "relisting"),
         ("NST集琦", "relisting"),
     ],
 )
@@ -436,6 +437,15 @@ def test_a_panel_row_with_a_bad_reference_is_named() -> None:
         limits(frame.drop("reference"))
     with pytest.raises(UsageError, match="listed_days is 0"):
         limits(frame.head(1).with_columns(listed_days=0))
+
+
+@pytest.mark.parametrize("date", [dt.date.min, dt.date(1899, 12, 31), dt.date.max])
+def test_a_date_far_away_is_not_mistaken_for_another_status(date: dt.date) -> None:
+    frame = pl.DataFrame(
+        {"symbol": ["600000.SH", "000001.SZ"], "date": [date] * 2, "status": ["s_share", "normal"]}
+    )
+    told = limits(frame.with_columns(reference=10.0))
+    assert told["limit_up"].to_list() == ([10.5, 11.0] if date == dt.date.max else [None, None])
 
 
 def test_an_empty_panel_stays_empty() -> None:
