@@ -191,10 +191,15 @@ class Transaction:
         if table.date is not None and not keys.is_empty():
             days = keys[table.date]
             condition += f" AND t.{table.date} BETWEEN DATE '{days.min()}' AND DATE '{days.max()}'"
-        return self.connection.sql(
+        found = self.connection.sql(
             f"SELECT t.*, p.source AS _source, p.provisional AS _provisional FROM {table.name} t JOIN puts p "
             f"USING (put) WHERE {condition}"
         ).pl()
+        return found.with_columns(  # DuckDB gives every instant in UTC; they compare only in one zone
+            pl.col(name).dt.convert_time_zone(dtype.time_zone)
+            for name, dtype in table.columns().items()
+            if isinstance(dtype, pl.Datetime) and dtype.time_zone
+        )
 
     def record(
         self,

@@ -141,7 +141,9 @@ def _describe(store: Store, table: Table, written: Written) -> dict[str, Any]:
 
     frame = table.frame
     column = _DATES.get(table.kind, "date")
-    days = frame[column].cast(pl.Date) if column in frame.columns else None
+    days = frame.get_column(column) if column in frame.columns else None
+    if days is not None and days.dtype != pl.Date:  # an instant: its day in Shanghai
+        days = days.dt.date()
     broken = _broken(store, table) if written.rejected else None
     return {
         "file": table.path.name,

@@ -223,3 +223,35 @@ def test_the_real_baskets(shared: Path, tmp_path: Path, capsys: pytest.CaptureFi
     points = pl.read_parquet(data / "indices.parquet").sort("symbol", "date")
     assert indices["inserted"] == points.height
     assert Store.open(db).index_bars().select(points.columns).equals(points)
+
+
+def test_events_of_ones_own_and_a_timeline(
+    db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = (
+        "event_id,kind,polarity,strength,certainty,known_at\nx,risk,-1,0.25,fact,2024-05-06T00:20:00+08:00\n"
+    )
+    dated = "event_id,kind,polarity,known_at,symbols\ny,rack_delay,-1,2024-05-06,002837.SZ\n"
+    files = [str(text("own.csv", whole)(tmp_path)), str(text("dated.csv", dated)(tmp_path))]
+    assert main(["import", *files, "--db", str(db), "--json"]) == 0
+    entries = json.loads(capsys.readouterr().out)["files"]
+    assert [(e["kind"], e["inserted"], e["start"]) for e in entries] == [("events", 1, "2024-05-06")] * 2
+    stored = Store.open(db).events()
+    assert stored.select("event_id", "source", "strength").rows()[0] == ("x", "own", 0.25)
+    assert stored["symbols"].to_list() == [[], ["002837.SZ"]]
+
+
+@pytest.mark.realdata
+def test_the_compiled_timeline_as_it_is(
+    shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = shared / "facts" / "event_timeline.csv"
+    assert main(["import", str(path), "--db", str(tmp_path / "t.duckdb"), "--json"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)["files"]
+    compiled = pl.read_csv(path, infer_schema=False)
+    assert (entry["kind"], entry["inserted"], entry["rejected"]) == ("events", compiled.height, 0)
+    stored = Store.open(tmp_path / "t.duckdb").events()
+    both = stored.join(compiled, on="event_id")
+    assert both.height == compiled.height
+    assert (both["polarity"].cast(pl.String) == both["polarity_for_liquid_cooling"]).all()
+    assert (both["known_at"].dt.date().dt.to_string() >= both["first_public_at"].str.head(10)).all()
