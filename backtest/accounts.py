@@ -12,24 +12,64 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 
 from backtest.execution import Execution, Simulation, books, fen, prices
+from backtest.oracle import Oracle
+from backtest.statistics import SESSIONS_PER_YEAR
 from data_cache.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import vectorbt as vbt
+    import polars as pl
 
     from backtest.market import Market
 
-__all__ = ["portfolio", "simulate_in_vectorbt"]
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what vectorbt 1.2 causes: it is older than the pandas, plotly and numba beside it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+with _quiet():
+    import pandas as pd
+    import vectorbt as vbt
+    from vectorbt.portfolio import nb
+    from vectorbt.portfolio.enums import Direction, log_dt, order_dt
+
+__all__ = ["Account", "portfolio", "simulate_in_vectorbt"]
 
 MICRO = 1_000_000
+vbt.settings.returns["year_freq"] = (
+    f"{SESSIONS_PER_YEAR} days"  # a row is a session; vectorbt's year has 365 rows
+)
 
 
-def portfolio(simulation: Simulation, market: Market | None = None) -> vbt.Portfolio:
+class Account(vbt.Portfolio):  # type: ignore[misc]  # vectorbt ships no types
+    """A ``vectorbt.Portfolio`` whose statistics and default plot do not warn: its columns share one account."""
+
+    @property
+    def plots_defaults(self) -> dict[str, Any]:
+        """vectorbt's, with the subplots that can draw a group."""
+        return {**super().plots_defaults, "subplots": ["cum_returns", "underwater", "cash"]}
+
+    def stats(self, *args: Any, **kwargs: Any) -> Any:
+        """See ``vectorbt.Portfolio.stats``."""
+        with _quiet():
+            return super().stats(*args, **kwargs)
+
+    def plots(self, *args: Any, **kwargs: Any) -> Any:
+        """See ``vectorbt.Portfolio.plot``."""
+        with _quiet():
+            return super().plots(*args, **kwargs)
+
+    plot = plots
+
+
+def portfolio(simulation: Simulation, market: Market | None = None) -> Account:
     """The account as a ``vectorbt.Portfolio``: one group of columns that share the cash.
 
     Sizes are adjusted units, prices what one unit cost to the fen, ``close`` the adjusted close carried over
@@ -47,28 +87,25 @@ def portfolio(simulation: Simulation, market: Market | None = None) -> vbt.Portf
             "vectorbt knows cash only through orders, so dividends paid in cash cannot be shown to it; "
             "use accounting='total_return' for a portfolio"
         )
+    market = market or simulation.market
+    rows, units = simulation.raw_fills, simulation.units
+    order = np.argsort(rows[:, 2], kind="stable")  # by column, then as they traded
+    rows, units = rows[order], units[order]
+    records = np.empty(len(rows), dtype=order_dt)
+    records["id"] = np.arange(len(rows))
+    records["col"] = rows[:, 2]
+    records["idx"] = rows[:, 1]
+    records["size"] = units
+    records["price"] = rows[:, 6] / 100 / units  # notional is whole fen, price x size alone is not
+    records["fees"] = rows[:, 7:10].sum(axis=1) / 100
+    records["side"] = rows[:, 3]
     with _quiet():
-        import vectorbt as vbt
-        from vectorbt.portfolio.enums import order_dt
-
-        market = market or simulation.market
-        rows, units = simulation.raw_fills, simulation.units
-        order = np.lexsort((np.arange(len(rows)), rows[:, 2]))  # by column, then as they traded
-        rows, units = rows[order], units[order]
-        records = np.empty(len(rows), dtype=order_dt)
-        records["id"] = np.arange(len(rows))
-        records["col"] = rows[:, 2]
-        records["idx"] = rows[:, 1]
-        records["size"] = units
-        records["price"] = rows[:, 6] / 100 / units
-        records["fees"] = rows[:, 7:10].sum(axis=1) / 100
-        records["side"] = rows[:, 3]
-        wrapper = _wrapper(vbt, market)
-        return vbt.Portfolio(
+        wrapper = _wrapper(market)
+        return Account(
             wrapper,
             wrapper.wrap(market.mark, group_by=False),
             records,
-            np.empty(0, dtype=vbt.portfolio.enums.log_dt),
+            np.empty(0, dtype=log_dt),
             np.array([simulation.cash]),
             cash_sharing=True,
         )
@@ -80,27 +117,25 @@ def simulate_in_vectorbt(
     """The same simulation inside ``vectorbt.Portfolio.from_order_func``: a witness, slower by far.
 
     vectorbt holds the cash and the positions and checks every order against them; ``backtest.oracle`` decides
-    the orders in plain Python. Runs without compilation (``use_numba=False``).
+    the orders in plain Python. Nothing is compiled (``use_numba=False``).
 
     Args:
         market: as for ``execution.simulate``, and so are the others.
+        targets: date, symbol, weight.
+        cash: yuan.
+        rules: the terms.
 
     Raises:
         UsageError: as ``execution.simulate``; explicit accounting.
     """
-    from backtest.oracle import Oracle
-
     rules = rules or Execution()
     if rules.accounting != "total_return":
         raise UsageError("engine 'vectorbt' knows no cash dividends; use accounting='total_return'")
     oracle = Oracle(market, books(market, targets), rules, prices(market, rules))
     with _quiet():
-        import vectorbt as vbt
-
-        wrapper = _wrapper(vbt, market)
         account = vbt.Portfolio.from_order_func(
-            wrapper.wrap(market.mark, group_by=False),
-            lambda c: _next_order(vbt, oracle, c),
+            _wrapper(market).wrap(market.mark, group_by=False),
+            lambda c: _next_order(oracle, c),
             flexible=True,
             init_cash=fen(cash) / 100,
             cash_sharing=True,
@@ -108,49 +143,21 @@ def simulate_in_vectorbt(
             post_segment_func_nb=lambda c: oracle.close(c.i, c.last_cash[0], c.last_position),
             use_numba=False,
             freq="D",
-            max_orders=max(market.close.size, 1),
         )
-        records = account.order_records
         held_cash = account.cash().to_numpy().ravel()
         value = account.value().to_numpy().ravel()
-    return _read_back(market, rules, cash, oracle, records, held_cash, value)
-
-
-def _next_order(vbt: Any, oracle: Any, c: Any) -> tuple[int, Any]:
-    nb = vbt.portfolio.nb
-    order = oracle.order(c.i, c.last_cash[0], c.last_position)
-    if order is None:
-        return -1, nb.order_nothing_nb()
-    column, side, units, notional, fees = order
-    # rejecting rather than cutting: vectorbt must find every order affordable as it stands
-    return column, nb.order_nb(
-        size=units if side == 0 else -units,
-        price=notional / 100 / units,
-        fixed_fees=fees / 100,
-        direction=vbt.portfolio.enums.Direction.LongOnly,
-        allow_partial=False,
-        raise_reject=True,
-    )
-
-
-def _read_back(
-    market: Market, rules: Execution, cash: float, oracle: Any, records: Any, held_cash: Any, value: Any
-) -> Simulation:
-    """vectorbt's records as fills; what a record does not hold (decision, split of the fees) is the oracle's."""
-    records = records[np.argsort(records["id"], kind="stable")]
+    records = account.order_records[np.argsort(account.order_records["id"], kind="stable")]
     fills = np.array(oracle.fills, dtype=np.int64).reshape(-1, 10)
-    units = records["size"]
-    if len(records) != len(fills):
-        raise AssertionError(f"vectorbt recorded {len(records)} orders of {len(fills)}")
+    # what vectorbt recorded is the truth; the decision and the split of the fees are only the oracle's to know
     fills[:, 1], fills[:, 2], fills[:, 3] = records["idx"], records["col"], records["side"]
-    fills[:, 4] = np.round(units * market.factor[fills[:, 1], fills[:, 2]] * MICRO)
-    fills[:, 6] = np.round(units * records["price"] * 100)
+    fills[:, 4] = np.round(records["size"] * market.factor[fills[:, 1], fills[:, 2]] * MICRO)
+    fills[:, 6] = np.round(records["size"] * records["price"] * 100)
     return Simulation(
         market=market,
         rules=rules,
         cash=fen(cash) / 100,
         raw_fills=fills,
-        units=units,
+        units=records["size"],
         raw_lost=np.array(oracle.lost, dtype=np.int64).reshape(-1, 8),
         raw_paid=np.empty((0, 6), dtype=np.int64),
         cash_fen=np.round(held_cash * 100).astype(np.int64),
@@ -158,9 +165,22 @@ def _read_back(
     )
 
 
-def _wrapper(vbt: Any, market: Market) -> Any:
-    import pandas as pd
+def _next_order(oracle: Oracle, c: Any) -> tuple[int, Any]:
+    order = oracle.order(c.i, c.last_cash[0], c.last_position)
+    if order is None:
+        return -1, nb.order_nothing_nb()
+    column, side, units, notional, fees = order
+    return column, nb.order_nb(
+        size=units if side == 0 else -units,
+        price=notional / 100 / units,
+        fixed_fees=fees / 100,
+        direction=Direction.LongOnly,
+        allow_partial=False,
+        raise_reject=True,  # vectorbt must find every order affordable as it stands
+    )
 
+
+def _wrapper(market: Market) -> Any:
     return vbt.ArrayWrapper(
         index=pd.DatetimeIndex(market.dates.astype("datetime64[ns]"), name="date"),
         columns=pd.Index(market.symbols, name="symbol"),
@@ -168,11 +188,3 @@ def _wrapper(vbt: Any, market: Market) -> Any:
         freq="D",
         group_by=np.zeros(len(market.symbols), dtype=np.int64),
     )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """vectorbt 1.2 is older than the pandas, plotly and numba beside it; its import and calls warn of their changes."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -22,7 +22,6 @@ from data_cache.errors import UsageError
 from data_cache.rule_table import deciding
 
 if TYPE_CHECKING:
-
     from backtest.market import Market
 
 __all__ = ["action_rows", "holding_periods"]

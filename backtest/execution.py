@@ -13,16 +13,13 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
 from backtest.market import TOLERANCE, Market
 from data_cache.errors import UsageError
-
-if TYPE_CHECKING:
-    import datetime as dt
 
 __all__ = ["DEFAULT", "Execution", "Simulation", "simulate"]
 
@@ -334,9 +331,11 @@ def books(market: Market, targets: pl.DataFrame) -> tuple[Array, Array, Array]:
         return_dtype=pl.Int64,
     )  # fmt: skip
     if column.null_count():
-        raise _bad_target(targets, int(column.is_null().arg_max() or 0), "the market has no bars of this symbol")
-    columns = column.to_numpy()
-    weights = targets["weight"].cast(pl.Float64).fill_null(math.nan).to_numpy()
+        raise _bad_target(
+            targets, int(column.is_null().arg_max() or 0), "the market has no bars of this symbol"
+        )
+    columns = column.to_numpy(writable=True)
+    weights = targets["weight"].cast(pl.Float64).fill_null(math.nan).to_numpy(writable=True)
     order = np.arange(at.size)
     if at.size and not _ascending(at, columns):
         order = np.lexsort((columns, at))

@@ -15,12 +15,24 @@ tests/backtest/ledger.py restates them in plain Python.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from numba import njit
 
-__all__ = ["FILL", "LOST", "PAID", "RATES", "REASONS", "bill", "check_targets", "in_lots", "rounded", "simulate"]
+__all__ = [
+    "FILL",
+    "LOST",
+    "PAID",
+    "RATES",
+    "REASONS",
+    "bill",
+    "check_targets",
+    "in_lots",
+    "rounded",
+    "simulate",
+]
 
 REASONS = (
     "limit_up", "limit_down", "suspended", "not_listed", "delisted", "t_plus_1", "lot", "cash", "volume_cap",
@@ -44,15 +56,30 @@ BUY, SELL = 0, 1
 LOT_SIZE, LOT_STEP, STAMP, TRANSFER, PAR, PAR_FLOOR = 0, 1, 2, 4, 5, 6  # STAMP + side
 MICRO = 1_000_000
 RATE = 100_000_000
-NEXT, BOUGHT, SHARES, ACCRUED = 0, 1, 2, 3  # columns of a lot; ACCRUED + 0, 1, 2: tax if sold soon, later, late
+WIDTH = len(FILL)  # every record array is this wide, so that one `_put` is compiled
+NEXT, BOUGHT, SHARES, ACCRUED = (
+    0,
+    1,
+    2,
+    3,
+)  # columns of a lot; ACCRUED + 0, 1, 2: tax if sold soon, later, late
 
-_jit = njit(cache=True, nogil=True)
+_F = TypeVar("_F", bound=Callable[..., Any])
+_jit: Callable[[_F], _F] = njit(cache=True, nogil=True, error_model="numpy")  # no divisor here is ever zero
+
+
+def _signed(*arguments: str) -> Callable[[_F], _F]:
+    """Compile for these arguments only: once, not again for every literal or array layout it is called with."""
+    kernel: Callable[[_F], _F] = njit(
+        f"({', '.join(arguments)})", cache=True, nogil=True, error_model="numpy"
+    )
+    return kernel
 
 
 @_jit
 def rounded(x: float) -> int:
     """Half-up to an integer."""
-    return np.int64(np.floor(x + 0.5))
+    return int(np.floor(x + 0.5))
 
 
 @_jit
@@ -68,7 +95,7 @@ def _of(amount: int, rate: int) -> int:
     return (amount * rate + RATE // 2) // RATE
 
 
-@_jit
+@_signed("i8", "i8", "i8", "f8", "f8", "i8[::1]", "UniTuple(i8, 3)", "f8")
 def bill(
     side: int, base: int, shares: int, volume: float, limit: float, rates: Any, terms: Any, impact: float
 ) -> tuple[int, int, int, int, int]:
@@ -94,22 +121,75 @@ def bill(
     transfer = _of(notional, rates[TRANSFER])
     if rates[PAR] > 0:  # until 2015 Shanghai charged the face value, one yuan a share
         transfer += max(_of(whole * 100, rates[PAR]), rates[PAR_FLOOR])
-    return price, notional, max(_of(notional, commission), floor), _of(notional, rates[STAMP + side]), transfer
+    return (
+        price,
+        notional,
+        max(_of(notional, commission), floor),
+        _of(notional, rates[STAMP + side]),
+        transfer,
+    )
 
 
-@_jit
-def _put(rows: Any, n: int, values: Any) -> Any:
+@_signed("i8[:,::1]", *["i8"] * 11)
+def _put(
+    rows: Any, n: int, a: int, b: int, c: int, d: int, e: int, f: int, g: int, h: int, i: int, j: int,
+) -> Any:  # fmt: skip
     """Write row ``n``; the array comes back, twice as long where it was full."""
     if n == rows.shape[0]:
-        longer = np.empty((2 * n, rows.shape[1]), rows.dtype)
-        longer[:n] = rows
-        rows = longer
-    for i in range(len(values)):
-        rows[n, i] = values[i]
+        full, rows = rows, np.empty((2 * n, WIDTH), np.int64)
+        for row in range(n):  # plain loops: array expressions cost seconds of compilation
+            for column in range(WIDTH):
+                rows[row, column] = full[row, column]
+    rows[n, 0], rows[n, 1], rows[n, 2], rows[n, 3], rows[n, 4] = a, b, c, d, e
+    rows[n, 5], rows[n, 6], rows[n, 7], rows[n, 8], rows[n, 9] = f, g, h, i, j
     return rows
 
 
+@_signed("f8[::1]", "i8")
+def _longer(values: Any, n: int) -> Any:
+    """The array, twice as long where it holds no ``n``-th element."""
+    if n < values.size:
+        return values
+    longer = np.empty(2 * n, np.float64)
+    for i in range(n):
+        longer[i] = values[i]
+    return longer
+
+
 @_jit
+def _sort(columns: Any, units: Any, weights: Any, n: int) -> None:
+    """Sort the first ``n`` orders in place, the heaviest first, equals by column (Shell's sort)."""
+    gap = n // 2
+    while gap > 0:
+        for i in range(gap, n):
+            column, unit, weight, k = columns[i], units[i], weights[i], i
+            while k >= gap and (
+                weights[k - gap] < weight or (weights[k - gap] == weight and columns[k - gap] > column)
+            ):
+                columns[k], units[k], weights[k] = columns[k - gap], units[k - gap], weights[k - gap]
+                k -= gap
+            columns[k], units[k], weights[k] = column, unit, weight
+        gap //= 2
+
+
+@_jit
+def _affordable(
+    cash: int, base: int, most: int, volume: float, limit: float, rates: Any, terms: Any, impact: float
+) -> int:
+    """The largest buy of at most ``most`` micro-shares that ``cash`` pays with its costs; 0 if not one lot."""
+    low, high = -1, (most // MICRO - rates[LOT_SIZE]) // rates[LOT_STEP]  # steps above one lot; -1 is nothing
+    while low < high:  # costs only grow with size
+        probe = low + (high - low + 1) // 2
+        shares = (rates[LOT_SIZE] + probe * rates[LOT_STEP]) * MICRO
+        _, notional, fee, duty, transfer = bill(BUY, base, shares, volume, limit, rates, terms, impact)
+        if notional + fee + duty + transfer <= cash:
+            low = probe
+        else:
+            high = probe - 1
+    return (rates[LOT_SIZE] + low * rates[LOT_STEP]) * MICRO if low >= 0 else 0
+
+
+@_signed("i8[::1]", "i8[::1]", "f8[::1]", "i8")
 def check_targets(dates: Any, columns: Any, weights: Any, n_columns: int) -> tuple[int, int]:
     """The first fault of targets sorted by session: (code, row); 0 none, 1 weight, 2 duplicate, 3 sum."""
     seen = np.full(n_columns, -1, np.int64)
@@ -139,14 +219,20 @@ def _credit(shares: int, action: Any, first_lot: int, lots: Any) -> tuple[int, i
     return (shares * action[2] + 5_000) // 10_000, shares * action[3] // 100_000_000
 
 
-@_jit
+@_signed("i8", "i8", "i8", "i8[:,::1]", "i8[::1]", "i8[::1]", "b1")
 def _tax(shares: int, t: int, first_lot: int, lots: Any, one_month: Any, one_year: Any, use: bool) -> int:
     """Dividend tax (fen) of selling ``shares``, oldest lots first; with ``use`` the lots are used up as well."""
     tax, k = 0, first_lot
     while shares > 0:
         has = lots[k, SHARES]
         taken = min(shares, has)
-        when = ACCRUED if t <= one_month[lots[k, BOUGHT]] else ACCRUED + 1 if t <= one_year[lots[k, BOUGHT]] else ACCRUED + 2
+        when = (
+            ACCRUED
+            if t <= one_month[lots[k, BOUGHT]]
+            else ACCRUED + 1
+            if t <= one_year[lots[k, BOUGHT]]
+            else ACCRUED + 2
+        )
         for i in range(ACCRUED, ACCRUED + 3):
             # a part of a lot carries its part of what accrued; in two steps, so that nothing overflows
             part = lots[k, i] // has * taken + lots[k, i] % has * taken // has
@@ -161,7 +247,12 @@ def _tax(shares: int, t: int, first_lot: int, lots: Any, one_month: Any, one_yea
     return tax
 
 
-@_jit
+@_signed(
+    *["f8[:,::1]"] * 8, "f8", "i8[::1]", "i8[::1]", "i8[::1]", "i8[:,:,::1]",
+    "i8[::1]", "i8[::1]", "f8[::1]",
+    "i8", "UniTuple(i8, 3)", "f8", "i8", "i8",
+    "b1", "i8[:,::1]", "i8[::1]", "i8[::1]",
+)  # fmt: skip
 def simulate(
     base: Any, buy_probe: Any, sell_probe: Any, volume: Any, factor: Any, mark: Any, limit_up: Any,
     limit_down: Any, tolerance: float, listed: Any, delisted: Any, board: Any, rates: Any,
@@ -204,38 +295,39 @@ def simulate(
         (yuan) after each close, and the last position (adjusted units, or shares if explicit).
     """
     n_sessions, n_columns = base.shape
-    fills, n_fills = np.empty((1024, len(FILL)), np.int64), 0
-    units_of = np.empty((1024, 1), np.float64)
-    lost, n_lost = np.empty((1024, len(LOST)), np.int64), 0
-    paid, n_paid = np.empty((64, len(PAID)), np.int64), 0
+    fills, n_fills = np.empty((1024, WIDTH), np.int64), 0
+    units_of = np.empty(1024, np.float64)
+    lost, n_lost = np.empty((1024, WIDTH), np.int64), 0
+    paid, n_paid = np.empty((64, WIDTH), np.int64), 0
     cash_at, value_at = np.empty(n_sessions, np.int64), np.empty(n_sessions, np.float64)
 
     position = np.zeros(n_columns, np.float64)
     holding, n_held = np.empty(n_columns, np.int64), 0  # the columns held, compact
     place = np.full(n_columns, -1, np.int64)  # where each of them is in `holding`
 
-    lots, n_lots = np.empty((64, 6), np.int64), 0  # explicit: a linked list of purchases per column
+    lots, n_lots = np.empty((64, WIDTH), np.int64), 0  # explicit: a linked list of purchases per column
     oldest, newest = np.full(n_columns, -1, np.int64), np.full(n_columns, -1, np.int64)
 
     # the standing book's orders, in adjusted units; an infinite sell is all there is
     sell_column, sell_units, n_sells = np.empty(n_columns, np.int64), np.empty(n_columns, np.float64), 0
     buy_column, buy_units, n_buys = np.empty(n_columns, np.int64), np.empty(n_columns, np.float64), 0
-    buy_weight, in_book = np.empty(n_columns, np.float64), np.full(n_columns, -1, np.int64)
+    buy_weight, no_weight = np.empty(n_columns, np.float64), np.zeros(n_columns, np.float64)
+    in_book = np.full(n_columns, -1, np.int64)
     decision, tries, row, next_action = -1, 0, 0, 0
 
     for t in range(n_sessions):
         # 1. corporate actions
         while next_action < actions.shape[0] and actions[next_action, 0] == t:
             j = actions[next_action, 1]
-            shares = np.int64(position[j])
+            shares = int(position[j])
             if shares > 0:
                 credit, fresh = _credit(shares, actions[next_action], oldest[j], lots)
                 cash += credit
                 position[j] += fresh
-                paid = _put(paid, n_paid, (t, j, shares, credit, fresh, 0))
+                paid = _put(paid, n_paid, t, j, shares, credit, fresh, 0, 0, 0, 0, 0)
                 n_paid += 1
                 if fresh > 0:
-                    lots = _put(lots, n_lots, (-1, t, fresh, 0, 0, 0))
+                    lots = _put(lots, n_lots, -1, t, fresh, 0, 0, 0, 0, 0, 0, 0)
                     lots[newest[j], NEXT] = n_lots
                     newest[j] = n_lots
                     n_lots += 1
@@ -262,34 +354,42 @@ def simulate(
                 reason = LIMIT_DOWN
             else:
                 filled = wanted
-                capped = np.int64(volume[t, j]) * volume_cap // MICRO * MICRO
+                capped = int(volume[t, j]) * volume_cap // MICRO * MICRO
                 if wanted > capped:
                     reason, filled = VOLUME_CAP, in_lots(capped, rate)
             if filled > 0:
                 price, notional, fee, duty, transfer = bill(
-                    SELL, rounded(base[t, j] * MICRO), filled, volume[t, j], limit_down[t, j], rate, terms, impact
+                    SELL,
+                    rounded(base[t, j] * MICRO),
+                    filled,
+                    volume[t, j],
+                    limit_down[t, j],
+                    rate,
+                    terms,
+                    impact,
                 )
                 if explicit:
                     tax = _tax(filled // MICRO, t, oldest[j], lots, one_month, one_year, False)
                 if cash + notional - fee - duty - transfer - tax < 0:
                     reason, filled = CASH, 0  # worth less than its costs, and no cash to pay them
             if reason >= 0:
-                lost = _put(lost, n_lost, (decision, t, j, SELL, wanted, filled, wanted - filled, reason))
+                lost = _put(lost, n_lost, decision, t, j, SELL, wanted, filled, wanted - filled, reason, 0, 0)
                 n_lost += 1
             if filled > 0:
                 cash += notional - fee - duty - transfer - tax
                 sold = position[j] if filled == held else filled / MICRO / unit
                 fills = _put(
-                    fills, n_fills, (decision, t, j, SELL, filled, price, notional, fee, duty, transfer)
+                    fills, n_fills, decision, t, j, SELL, filled, price, notional, fee, duty, transfer
                 )
-                units_of = _put(units_of, n_fills, (sold,))
+                units_of = _longer(units_of, n_fills)
+                units_of[n_fills] = sold
                 n_fills += 1
                 if explicit:
                     _tax(filled // MICRO, t, oldest[j], lots, one_month, one_year, True)
                     while oldest[j] >= 0 and lots[oldest[j], SHARES] == 0:
                         oldest[j] = lots[oldest[j], NEXT]
                     if tax > 0:
-                        paid = _put(paid, n_paid, (t, j, filled // MICRO, 0, 0, tax))
+                        paid = _put(paid, n_paid, t, j, filled // MICRO, 0, 0, tax, 0, 0, 0, 0)
                         n_paid += 1
                 position[j] -= sold
                 if filled == held:
@@ -307,11 +407,11 @@ def simulate(
         for i in range(n_buys):
             j, units = buy_column[i], buy_units[i]
             f, rate = factor[t, j], rates[t, board[j]]
-            size = np.int64(-1) if np.isnan(units) else rounded(units * f * MICRO)
-            wanted = np.int64(-1) if size < 0 else in_lots(size, rate)
+            size = -1 if np.isnan(units) else rounded(units * f * MICRO)
+            wanted = -1 if size < 0 else in_lots(size, rate)
             if wanted == 0:
                 if position[j] == 0.0:  # the book names a symbol it cannot have one lot of
-                    lost = _put(lost, n_lost, (decision, t, j, BUY, size, 0, size, LOT))
+                    lost = _put(lost, n_lost, decision, t, j, BUY, size, 0, size, LOT, 0, 0)
                     n_lost += 1
                 continue
             reason = -1
@@ -324,52 +424,47 @@ def simulate(
             elif buy_probe[t, j] >= limit_up[t, j] * (1.0 - tolerance):
                 reason = LIMIT_UP
             if reason >= 0:
-                lost = _put(lost, n_lost, (decision, t, j, BUY, wanted, 0, max(wanted, 0), reason))
+                lost = _put(lost, n_lost, decision, t, j, BUY, wanted, 0, max(wanted, 0), reason, 0, 0)
                 n_lost += 1
                 if wanted > 0 and reason != DELISTED:
                     buy_column[kept], buy_units[kept] = j, units
                     kept += 1
                 continue
             start, limit, traded = rounded(base[t, j] * MICRO), limit_up[t, j], volume[t, j]
-            capped = np.int64(traded) * volume_cap // MICRO * MICRO
+            capped = int(traded) * volume_cap // MICRO * MICRO
             allowed = in_lots(min(wanted, capped), rate)
             filled = allowed
-            price, notional, fee, duty, transfer = bill(BUY, start, filled, traded, limit, rate, terms, impact)
+            price, notional, fee, duty, transfer = bill(
+                BUY, start, filled, traded, limit, rate, terms, impact
+            )
             if filled > 0 and notional + fee + duty + transfer > cash:
-                lot, step = rate[LOT_SIZE], rate[LOT_STEP]
-                low, high = -1, (filled // MICRO - lot) // step - 1  # steps above one lot; -1 is nothing
-                while low < high:  # the largest order the cash pays for: costs only grow with size
-                    probe = low + (high - low + 1) // 2
-                    filled = (lot + probe * step) * MICRO
-                    price, notional, fee, duty, transfer = bill(
-                        BUY, start, filled, traded, limit, rate, terms, impact
-                    )
-                    if notional + fee + duty + transfer <= cash:
-                        low = probe
-                    else:
-                        high = probe - 1
-                filled = (lot + low * step) * MICRO if low >= 0 else 0
+                filled = _affordable(cash, start, filled, traded, limit, rate, terms, impact)
                 price, notional, fee, duty, transfer = bill(
                     BUY, start, filled, traded, limit, rate, terms, impact
                 )
             if allowed < wanted:
-                lost = _put(lost, n_lost, (decision, t, j, BUY, wanted, filled, wanted - allowed, VOLUME_CAP))
+                lost = _put(
+                    lost, n_lost, decision, t, j, BUY, wanted, filled, wanted - allowed, VOLUME_CAP, 0, 0
+                )
                 n_lost += 1
             if filled < allowed:
-                lost = _put(lost, n_lost, (decision, t, j, BUY, wanted, filled, allowed - filled, CASH))
+                lost = _put(lost, n_lost, decision, t, j, BUY, wanted, filled, allowed - filled, CASH, 0, 0)
                 n_lost += 1
             if filled > 0:
                 cash -= notional + fee + duty + transfer
                 bought = filled / MICRO / (1.0 if explicit else f)
-                fills = _put(fills, n_fills, (decision, t, j, BUY, filled, price, notional, fee, duty, transfer))
-                units_of = _put(units_of, n_fills, (bought,))
+                fills = _put(
+                    fills, n_fills, decision, t, j, BUY, filled, price, notional, fee, duty, transfer
+                )
+                units_of = _longer(units_of, n_fills)
+                units_of[n_fills] = bought
                 n_fills += 1
                 if position[j] == 0.0:
                     holding[n_held], place[j] = j, n_held
                     n_held += 1
                 position[j] += bought
                 if explicit:
-                    lots = _put(lots, n_lots, (-1, t, filled // MICRO, 0, 0, 0))
+                    lots = _put(lots, n_lots, -1, t, filled // MICRO, 0, 0, 0, 0, 0, 0, 0)
                     if oldest[j] < 0:
                         oldest[j] = n_lots
                     else:
@@ -412,9 +507,7 @@ def simulate(
                     sell_column[n_sells], sell_units[n_sells] = holding[i], np.inf
                     n_sells += 1
             if not heaviest_first:
-                order = np.argsort(-buy_weight[:n_buys], kind="mergesort")
-                buy_column[:n_buys], buy_units[:n_buys] = buy_column[:n_buys][order], buy_units[:n_buys][order]
-            order = np.argsort(sell_column[:n_sells], kind="mergesort")
-            sell_column[:n_sells], sell_units[:n_sells] = sell_column[:n_sells][order], sell_units[:n_sells][order]
+                _sort(buy_column, buy_units, buy_weight, n_buys)
+            _sort(sell_column, sell_units, no_weight, n_sells)
 
-    return fills[:n_fills], units_of[:n_fills, 0], lost[:n_lost], paid[:n_paid], cash_at, value_at, position
+    return fills[:n_fills], units_of[:n_fills], lost[:n_lost], paid[:n_paid], cash_at, value_at, position

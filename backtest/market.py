@@ -85,6 +85,19 @@ class Market:
     actions: pl.DataFrame
     caveats: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Give every array the one layout and type the kernel is compiled for."""
+        kinds = {
+            "doubtful": bool,
+            "listed": np.int64,
+            "delisted": np.int64,
+            "group": np.int64,
+            "rates": np.int64,
+        }
+        for name in (*FIELDS, "factor", "mark", "limit_up", "limit_down", *kinds):
+            value = np.require(getattr(self, name), kinds.get(name, np.float64), ["C", "W"])
+            object.__setattr__(self, name, value)
+
     @property
     def shape(self) -> tuple[int, int]:
         """Sessions, symbols."""
@@ -277,7 +290,9 @@ def _factors(grid: _Grid, factors: pl.DataFrame | None) -> Array:
     dense[0] = 1.0
     if factors is not None and factors.height:
         rows = factors.filter(pl.col("symbol").is_in(grid.symbols.implode())).sort("date")
-        at = grid.dates.search_sorted(rows["date"]).to_numpy()  # an ex-date that is no session counts on the next
+        at = grid.dates.search_sorted(
+            rows["date"]
+        ).to_numpy()  # an ex-date that is no session counts on the next
         inside = at < grid.shape[0]
         column = grid.symbols.search_sorted(rows["symbol"]).to_numpy()
         dense[at[inside], column[inside]] = rows["factor"].to_numpy()[inside]
@@ -288,7 +303,7 @@ def _rates(grid: _Grid) -> tuple[Array, Array, Array]:
     """Group of each symbol, rates of each session and group, and whether the book covers each (T, G)."""
     names = [group_of(symbol) for symbol in grid.symbols]
     groups = sorted(set(names))
-    member = {name: symbol for name, symbol in zip(names, grid.symbols, strict=True)}
+    member = dict(zip(names, grid.symbols, strict=True))
     asked = pl.DataFrame({"date": grid.dates}).join(
         pl.DataFrame({"symbol": [member[name] for name in groups]}), how="cross"
     )
@@ -325,7 +340,9 @@ def _spells(grid: _Grid, instruments: pl.DataFrame | None, covered: Array) -> tu
     # without a record, a symbol that appears well after the others was listed then
     known = first > 10
     if instruments is not None and instruments.height:
-        rows = pl.DataFrame({"symbol": grid.symbols}).join(instruments, on="symbol", how="left", maintain_order="left")
+        rows = pl.DataFrame({"symbol": grid.symbols}).join(
+            instruments, on="symbol", how="left", maintain_order="left"
+        )
         for name, out in (("listed", listed), ("delisted", gone)):
             has = rows[name].is_not_null().to_numpy()
             out[has] = grid.dates.search_sorted(rows[name].drop_nulls()).to_numpy()
@@ -366,7 +383,9 @@ def _gaps(
         return ()
     column, row = (int(found[0]) for found in np.nonzero(blank.T))
     count = int(blank.sum())
-    where = f"{grid.symbols[column]} has no bar on {grid.dates[row]}, a session, and no suspension is recorded"
+    where = (
+        f"{grid.symbols[column]} has no bar on {grid.dates[row]}, a session, and no suspension is recorded"
+    )
     if gaps == "raise":
         raise IntegrityError(
             f"{where} ({count} such symbol-sessions); import the missing bars, or the suspensions that explain them"
@@ -413,7 +432,7 @@ def _references(
     cash, new = told["cash"].to_numpy(), told["new"].to_numpy()
     exact = np.floor((reference - cash) / (1 + new) * 100 + 0.5 + 1e-6) / 100
     # a rights issue in the same ex-date is only in the factor
-    agrees = np.abs(exact / moved - 1) < 0.01  # noqa: PLR2004 - false where either is NaN
+    agrees = np.abs(exact / moved - 1) < 0.01  # false where either is NaN
     return np.where(agrees & (exact > 0), exact, moved)
 
 
@@ -463,12 +482,17 @@ def _limits(bars: pl.DataFrame, basis: str) -> tuple[pl.Series, pl.Series, pl.Se
         return told["limit_up"], told["limit_down"], told["doubtful"]
     said = decide(panel(bars, "reference"))
     none = pl.Series(said.unlimited) | said.board.is_null()
-    up, down = (bars["reference"] * pl.Series(1 + sign * ratio / 10_000) for sign, ratio in ((1, said.up), (-1, said.down)))
+    up, down = (
+        bars["reference"] * pl.Series(1 + sign * ratio / 10_000)
+        for sign, ratio in ((1, said.up), (-1, said.down))
+    )
     return up.set(none, None), down.set(none, None), pl.Series(said.doubtful)
 
 
 def _actions(actions: pl.DataFrame | None, symbols: pl.Series) -> pl.DataFrame:
     columns = ("symbol", "ex_date", "cash", "bonus", "transfer")
     if actions is None:
-        return pl.DataFrame(schema=dict(zip(columns, (pl.String, pl.Date, pl.Float64, pl.Float64, pl.Float64), strict=True)))
+        return pl.DataFrame(
+            schema=dict(zip(columns, (pl.String, pl.Date, pl.Float64, pl.Float64, pl.Float64), strict=True))
+        )
     return actions.select(columns).filter(pl.col("symbol").is_in(symbols.implode()))

@@ -26,11 +26,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 MICRO = 1_000_000
 REASONS = {
-    name: code
-    for code, name in enumerate(
-        "limit_up limit_down suspended not_listed delisted t_plus_1 lot cash volume_cap".split()
-    )
-}
+    "limit_up": 0, "limit_down": 1, "suspended": 2, "not_listed": 3, "delisted": 4, "t_plus_1": 5, "lot": 6,
+    "cash": 7, "volume_cap": 8,
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -224,7 +222,9 @@ class Oracle:
             price = max((base * max(MICRO - moved, 0) + MICRO // 2) // MICRO, 1)
             price = price if math.isnan(limit) else max(price, math.floor(limit * MICRO + 0.5))
         notional = (shares * price + 5 * 10**9) // 10**10  # Python's integers do not overflow
-        _, _, stamp_buy, stamp_sell, transfer, par, par_floor = (int(n) for n in market.rates[t, market.group[j]])
+        _, _, stamp_buy, stamp_sell, transfer, par, par_floor = (
+            int(n) for n in market.rates[t, market.group[j]]
+        )
         moved_fee = fee_fen(notional, transfer / RATE_SCALE)
         if par:
             moved_fee += max(fee_fen(shares // MICRO * 100, par / RATE_SCALE), par_floor)
