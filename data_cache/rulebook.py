@@ -24,6 +24,7 @@ __all__ = [
     "STATUSES",
     "RuleAnswer",
     "board",
+    "dividend_tax",
     "fees",
     "limits",
     "lots",
@@ -241,6 +242,27 @@ def rule(
             if name in told and name not in ("symbol", "date", "status", "listed_days")
         },
     )
+
+
+def dividend_tax(symbol: str, date: dt.date | str) -> tuple[float, float, float]:
+    """An individual's tax on a cash dividend or bonus share, by how long the share was held.
+
+    Args:
+        symbol: any spelling ``Symbol.parse`` reads.
+        date: the ex-date.
+
+    Returns:
+        Fractions of the dividend before tax: held up to a month, up to a year, longer.
+
+    Raises:
+        UsageError: before 2013-01-01, where the book has no brackets.
+    """
+    known, day = Symbol.parse(symbol), _day(date)
+    row = deciding("dividend_tax_individual", known, "normal", day)
+    if row is None:
+        raise UsageError(f"the rule book has no dividend tax for {known} on {day}; it begins 2013-01-01")
+    month, year, longer = (float(rate) for rate in row.value.split("/"))
+    return month, year, longer
 
 
 def book_begins(symbol: str) -> dt.date:

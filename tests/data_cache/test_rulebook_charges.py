@@ -20,6 +20,7 @@ from data_cache.charges import (
 )
 from data_cache.errors import UsageError
 from data_cache.rule_table import table
+from data_cache.rulebook import dividend_tax
 
 RATES = [0.0, 0.00001, 0.00002, 0.000025, 0.0000255, 0.0000487, 0.00025, 0.0005, 0.00075, 0.001, 0.002, 0.003]
 
@@ -164,3 +165,23 @@ def test_a_buy_is_the_largest_the_board_allows(wanted: int, lot: tuple[int, int]
 def test_a_sale_is_the_largest_the_board_allows(wanted: int, held: int, lot: tuple[int, int]) -> None:
     allowed = [n for n in range(min(wanted, held) + 1) if n == 0 or sellable(n, held, *lot)]
     assert round_sell(wanted, held, lot=lot[0], step=lot[1]) == max(allowed)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "date", "expected"),
+    [
+        ("600000", "2013-01-01", (0.2, 0.1, 0.05)),
+        ("600000", "2015-09-07", (0.2, 0.1, 0.05)),
+        ("002837", "2015-09-08", (0.2, 0.1, 0.0)),
+        ("920808", "2022-05-05", (0.2, 0.1, 0.0)),
+    ],
+)
+def test_a_dividend_is_taxed_by_the_time_the_share_was_held(
+    symbol: str, date: str, expected: tuple[float, float, float]
+) -> None:
+    assert dividend_tax(symbol, date) == expected
+
+
+def test_a_dividend_before_the_brackets_is_refused() -> None:
+    with pytest.raises(UsageError, match="begins 2013-01-01"):
+        dividend_tax("600000", "2012-12-31")
