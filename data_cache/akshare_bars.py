@@ -96,7 +96,7 @@ def bars(
     named = kept.select(
         pl.lit(str(symbol)).alias("symbol"), "date", *_PRICES,
         pl.col("volume").round().cast(pl.Int64),
-        pl.when(pl.col("amount") > 0).then("amount"),
+        pl.when(pl.col("amount") > 0).then(pl.col("amount").round(2)),
     )  # fmt: skip
     return Fetched(named.sort("date"), made_up=asked.height - kept.height, scale=scale)
 
