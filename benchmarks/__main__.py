@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("startup", "fills", "store", "extract")
+NAMES = ("startup", "fills", "rules", "store", "extract")
 
 for name in NAMES:
     print(f"\n== python -m benchmarks.{name}", flush=True)
