@@ -63,15 +63,16 @@ def build_panel(
     if symbols is not None:
         table = table.filter(pl.col("symbol").is_in(list(symbols)))
     last = _day(end)
-    stored = store.bars(table["symbol"].to_list(), end=last)
-    held = sorted(set(stored["symbol"]))
-    if not held:
+    held = sorted(set(table["symbol"]) & set(store.symbols()))
+    basis = store.basis(held) if held else "raw"
+    bars = store.bars(held, end=last, basis=basis) if held else pl.DataFrame()
+    if bars.is_empty():
         raise NoData(
-            f"the store has no bars by {last} of the {table.height} symbols asked for; run `ashare refresh`"
+            f"{store.path} has no bars by {last} of the {table.height} symbols asked for; run `ashare refresh` or "
+            f"`ashare import FILE`"
         )
-    basis = store.basis(held)
     return panel_from_frames(
-        store.bars(held, end=last, basis=basis),
+        bars,
         store.factors(held) if basis == "raw" else None,
         store.calendar(),
         store.events(kinds=[*kinds, "value_share"]) if events is None else events,
