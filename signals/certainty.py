@@ -67,7 +67,7 @@ def is_negated(clause: Clause, anchor: Hit, near: int, far: int, rhetoric: int) 
         if not hit.mask & (near | far) or hit.mask & anchor.mask:
             continue
         reach = _FAR if hit.mask & far else _NEAR
-        if 0 <= anchor.start - hit.end <= reach or 0 <= hit.start - anchor.end <= 1:
+        if 0 <= anchor.start - hit.end <= reach or 0 <= hit.start - anchor.end <= 3:
             if hit.mask & near and clause.mask & rhetoric:
                 continue
             return hit

@@ -51,12 +51,12 @@ _QUANTITY = {
     ("earnings", "num_money"): "earnings",
     ("capacity_or_shipment", "num_count"): "units",
     ("chip_demand", "num_count"): "units",
-    ("rate_hike", "num_rate"): "rate_change",
-    ("rate_cut", "num_rate"): "rate_change",
+    ("rate_hike", "num_bp"): "rate_change",
+    ("rate_cut", "num_bp"): "rate_change",
 }
 _NAMES = {
     "num_power": "power", "num_pct": "share", "num_money": "money", "num_energy": "energy", "num_count": "count",
-    "num_times": "multiple", "num_rate": "rate", "num_voltage": "voltage",
+    "num_times": "multiple", "num_rate": "rate", "num_bp": "rate_change", "num_voltage": "voltage",
 }  # fmt: skip
 _BARE = {"gross_margin": ("fraction", 0.01)}  # 毛利率三四十 is in per cent, though nobody says so
 _SYMBOL_KINDS_OF_SUBJECT = frozenset(

@@ -99,7 +99,7 @@ def kinds() -> tuple[dict[str, str], ...]:
 # Classes that come from numbers and patterns (signals/quantities.py), not from the word lists.
 _COMPUTED = (
     "num_power num_pct num_money num_energy num_count num_times num_year num_ratio num_bare num_magnitude "
-    "num_voltage num_rate themore fromto rhetoric"
+    "num_voltage num_rate num_bp themore fromto rhetoric"
 ).split()
 
 

@@ -54,6 +54,7 @@ class _Masks:
         self.domestic = lex.mask("domestic")
         self.rival = lex.mask("rival|taiwan|foreign")
         self.question = lex.mask("question")
+        self.numbers = lex.mask("num_pct|num_money|num_count|num_power|num_bare|half")
         self.anchors = 0
         for rule in lex.rules:
             self.anchors |= rule.anchor
@@ -78,7 +79,7 @@ def candidates(found: Scan) -> list[Candidate]:
     out: list[Candidate] = []
     for number, (first, stop, _, asks) in enumerate(found.sentences):
         if asks:
-            if stop - first <= 3:
+            if stop - first <= 3 or found.sentences[number][2] < 0:
                 continue
             stop -= 2  # what leads up to a question is said, not asked
         clauses = found.clauses
@@ -112,7 +113,7 @@ def _meet(
     rule: Rule, anchor: Hit, i: int, first: int, stop: int, number: int, found: Scan, masks: _Masks
 ) -> Candidate | None:
     clauses = found.clauses
-    window = _window(rule, i, first, stop, number, found)
+    window = _window(rule, i, first, stop, number, found, masks.numbers)
     if window is None:
         return None
     lo, hi, mask = window
@@ -129,8 +130,11 @@ def _meet(
     return Candidate(rule, number, lo, hi, anchor, cues, subject, carried, polarity, certainty)
 
 
+_ORDER = ((-1, 1, -2, 2, -3, 3), (1, -1, 2, -2, 3, -3))
+
+
 def _window(
-    rule: Rule, i: int, first: int, stop: int, number: int, found: Scan
+    rule: Rule, i: int, first: int, stop: int, number: int, found: Scan, numbers: int
 ) -> tuple[int, int, int] | None:
     clauses = found.clauses
     lo = hi = i
@@ -138,12 +142,10 @@ def _window(
     for group, carried in rule.needs:
         if mask & group:
             continue
-        for d in range(1, rule.window + 1):
-            if i - d >= first and clauses[i - d].mask & group:
-                lo = min(lo, i - d)
-                break
-            if i + d < stop and clauses[i + d].mask & group:
-                hi = max(hi, i + d)
+        # an amount follows what it measures; everything else is rather said before
+        for d in _ORDER[bool(group & numbers)][: 2 * rule.window]:
+            if first <= i + d < stop and clauses[i + d].mask & group:
+                lo, hi = min(lo, i + d), max(hi, i + d)
                 break
         else:
             if carried and _spoken_of(group, lo, first, number, found):
@@ -159,10 +161,16 @@ def _spoken_of(group: int, lo: int, first: int, number: int, found: Scan) -> boo
     """Whether the talk is of ``group``: earlier in the sentence, or in the one before in its paragraph."""
     if any(c.mask & group for c in found.clauses[first:lo]):
         return True
-    if not number or found.sentences[number - 1][2] != found.sentences[number][2]:
-        return False
-    before, after, _, _ = found.sentences[number - 1]
-    return any(c.mask & group for c in found.clauses[before:after])
+    return any(c.mask & group for c in _before(number, found))
+
+
+def _before(number: int, found: Scan) -> list[Clause]:
+    """The clauses of the two sentences before, as far as they are in the same paragraph."""
+    paragraph = found.sentences[number][2]
+    from_ = number
+    while from_ and number - from_ < 2 and found.sentences[from_ - 1][2] == paragraph:
+        from_ -= 1
+    return found.clauses[found.sentences[from_][0] : found.sentences[number][0]]
 
 
 def _subject(rule: Rule, lo: int, hi: int, first: int, found: Scan) -> tuple[Entity | None, bool]:
@@ -177,12 +185,9 @@ def _subject(rule: Rule, lo: int, hi: int, first: int, found: Scan) -> tuple[Ent
     for i in range(lo - 1, first - 1, -1):
         if clauses[i].mask & wanted and (entity := _named(clauses, i, i, wanted)):
             return entity, True
-    number = clauses[lo].sentence
-    if number and found.sentences[number - 1][2] == found.sentences[number][2]:
-        before, after, _, _ = found.sentences[number - 1]
-        for i in range(after - 1, before - 1, -1):
-            if clauses[i].mask & wanted and (entity := _named(clauses, i, i, wanted)):
-                return entity, True
+    for clause in reversed(_before(clauses[lo].sentence, found)):
+        if clause.mask & wanted and (entity := _named([clause], 0, 0, wanted)):
+            return entity, True
     return None, False
 
 

@@ -20,7 +20,9 @@ _HIDES: dict[str, tuple[str, ...]] = {
     "chip_delay": ("chip_launch", "asic_adoption", "capacity_or_shipment", "risk"),
     "rack_ramp": ("capacity_or_shipment", "rack_adoption", "penetration_view", "chip_launch"),
     "self_promotion": ("penetration_view", "asic_adoption", "recommendation"),
-    "risk": ("capacity_or_shipment", "supplier_share", "supplier_win", "penetration_view", "market_size"),
+    "supplier_win": ("supplier_position", "capacity_or_shipment", "supplier_share"),
+    "gross_margin": ("supplier_position", "earnings"),
+    "risk": ("earnings", "capex_guidance", "capacity_or_shipment", "supplier_share", "supplier_win", "penetration_view", "market_size"),
     "value_share": ("penetration_view", "supplier_share"),
     "recommendation": ("supplier_position",),
     "barrier": ("supplier_position", "supplier_win"),
@@ -77,12 +79,19 @@ def drop_shadowed(found: list[Candidate]) -> list[Candidate]:
     kept = []
     for c in found:
         shadow = any(
-            c.rule.kind in _HIDES.get(other.rule.kind, ()) and other.lo <= c.hi and c.lo <= other.hi
+            c.rule.kind in _HIDES.get(other.rule.kind, ())
+            and other.lo - _reach(other, c) <= c.hi
+            and c.lo <= other.hi + _reach(other, c)
             for other in by_sentence[c.sentence]
         )
         if not shadow:
             kept.append(c)
     return kept
+
+
+def _reach(other: Candidate, c: Candidate) -> int:
+    """Clauses beyond its own that a kind hides: an order won tells its share in the next breath."""
+    return 1 if (other.rule.kind, c.rule.kind) == ("supplier_win", "supplier_share") else 0
 
 
 def fold_repeats(found: list[Candidate], scan: Scan) -> list[Candidate]:
@@ -97,7 +106,7 @@ def fold_repeats(found: list[Candidate], scan: Scan) -> list[Candidate]:
             scan.squeezed.text[h.start : h.end] for k in scan.clauses[c.lo : c.hi + 1] for h in k.hits
         )
         for first, said in told.setdefault(key, []):
-            if len(words & said) > 0.6 * max(1, len(words | said)):
+            if amounts or len(words & said) > 0.6 * max(1, len(words | said)):
                 first.repeats.append((c.lo, c.hi))
                 break
         else:

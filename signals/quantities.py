@@ -26,11 +26,11 @@ class Quantity:
 
 
 _CN = "(?:[零一二两三四五六七八九十百]|千(?!瓦|伏))"
-_NUM = rf"(?:\d+(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?|(?:几[百千]){{2,}}|几?{_CN}+几?|几)"
+_NUM = rf"(?:\d+(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?|(?:几[百千]){{2,}}|零点[几一二三四五六七八九]|几?{_CN}+几?|几)"
 _MULT = r"(?:百万|千万|万亿|十亿|百亿|千亿|[万亿千百](?!瓦))?"
 _UNIT = (
     r"(?P<unit>%|个百分点|百分点|个点|成|兆瓦|吉瓦|千瓦时|度电|度(?!假|过)|千瓦|kwh|kw|mw(?!h)|gw(?!h)|瓦|w(?![a-z])|千伏|伏|v(?![a-z])|"
-    r"人民币|元|美元|美金|欧元|英镑|日元|韩元|块钱|刀|usd|rmb|"
+    r"人民币|元|美元|美金|欧元|英镑|日元|韩元|块钱|毛钱|毛(?!利)|刀|usd|rmb|"
     r"个?基点|bp|倍|万?台|万?只|万?颗|万?片|万?块|万?张|万?套|万?个(?!月|百|点|环|国|人|季|领|企|技)|万?枚|万?种|万?柜|万?架|多台|多颗|g(?![a-z\d])|t(?![a-z\d])|年)?"
 )
 _BETWEEN = r"(?:~|-|到|至)"
@@ -65,7 +65,8 @@ _UNITS: dict[str, tuple[str, str, float]] = {
     "英镑": ("num_money", "GBP", 1.0),
     "日元": ("num_money", "JPY", 1.0),
     "韩元": ("num_money", "KRW", 1.0),
-    **{u: ("num_rate", "bp", 1.0) for u in ("基点", "个基点", "bp")},
+    **dict.fromkeys(("基点", "个基点", "bp"), ("num_bp", "bp", 1.0)),
+    **dict.fromkeys(("毛", "毛钱"), ("num_money", "CNY", 0.1)),
     "倍": ("num_times", "times", 1.0),
     "g": ("num_rate", "Gbps", 1.0),
     "t": ("num_rate", "Gbps", 1000.0),
@@ -133,6 +134,9 @@ def _value(text: str, multiple: str = "") -> tuple[float | None, float | None]:
     if text[0].isdigit():
         value = float(text.replace(",", "")) * factor
         return value, value
+    if text.startswith("零点"):
+        digit = _DIGITS.get(text[2])
+        return (0.1 * factor, 0.9 * factor) if digit is None else (0.1 * digit * factor,) * 2
     text = _AGAIN.sub(r"\1", _STUTTER.sub(r"\1", text))
     if pair := _PAIR.match(text):
         tens = _TENS.get(pair[3], 1) * factor

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass, field
 
 from signals.lexicon import Entity, Lexicon, Word
@@ -19,10 +20,12 @@ from signals.quantities import Quantity, find_quantities
 __all__ = ["Clause", "Hit", "Scan", "scan"]
 
 _CUT = re.compile(r"(?<!对吧)(?<!是吧)[。!?;\n]+|(?<!\d)[,:()]|[,:()](?!\d)|-{2,}")
+_TURN = re.compile(r"^([^\n:,。?!]{1,8}):[^\n]*(?:\n(?![^\n:,。?!]{1,8}:)[^\n]*)*", re.MULTILINE)
 _TINY = 3
 _RHETORICAL = re.compile(r"(?:不是|难道)[^。!?;\n]*[吗]?\?")
 _PATTERNS = (("themore", re.compile(r"越(?!来)[^,。!?;\n越]{1,8},?[^,。!?;\n越]{0,12}越(?!来)")),
              ("fromto", re.compile(r"(?:从|由)[^,。!?;\n]{1,12}(?:向|到|升级|转)|单相向|单向向")),
+             ("delay", re.compile(r"(?:本来|原来|原定|原计划|之前)说?[^。!?;\n]{1,24}(?:现在(?:要|得|看要)?(?:等|推|挪|到)|往后|要等到|等到)")),
              ("rhetoric", re.compile(r"不是[^,。!?;\n]*(?:嘛|吗)")))  # fmt: skip
 
 
@@ -63,6 +66,7 @@ def scan(text: str, lexicon: Lexicon, start: int = 0) -> Scan:
     squeezed = squeeze(text, start)
     clauses, sentences = _cut(squeezed.text)
     if clauses:
+        sentences = _silence_askers(squeezed.text, clauses, sentences)
         _read_words(squeezed, text, clauses, sentences, lexicon)
         _read_numbers(squeezed.text, clauses, lexicon)
     return Scan(squeezed, clauses, sentences)
@@ -96,6 +100,29 @@ def _cut(text: str) -> tuple[list[Clause], list[tuple[int, int, int, bool]]]:
         clauses.append(Clause(begin, len(text), len(sentences)))
     close(len(text), "")
     return clauses, sentences
+
+
+def _silence_askers(
+    text: str, clauses: list[Clause], sentences: list[tuple[int, int, int, bool]]
+) -> list[tuple[int, int, int, bool]]:
+    """Everything an interviewer says counts as asked: who leads the talk repeats the answers he was given.
+
+    A speaker (``A:`` at the head of a paragraph) is one where more than half of two or more turns ask.
+    """
+    turns = [(m.start(), m[1], "?" in m[0]) for m in _TURN.finditer(text)]
+    asked: dict[str, list[bool]] = {}
+    for _, who, asks in turns:
+        asked.setdefault(who, []).append(asks)
+    askers = {who for who, turns_ in asked.items() if len(turns_) > 1 and 2 * sum(turns_) > len(turns_)}
+    if not askers or len(asked) < 2:
+        return sentences
+    starts = [start for start, _, _ in turns]
+    out = []
+    for first, stop, paragraph, asks in sentences:
+        turn = bisect_right(starts, clauses[first].start) - 1
+        silent = turn >= 0 and turns[turn][1] in askers
+        out.append((first, stop, -1 if silent else paragraph, asks or silent))
+    return out
 
 
 def _read_words(
