@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from data_cache.errors import UnknownSymbol
+from data_cache.errors import UnknownSymbol, UsageError
 from data_cache.rawtable import PLACE, RawTable
 from data_cache.symbols import Symbol
 
@@ -46,8 +46,16 @@ def is_index(symbol: pl.Expr) -> pl.Expr:
 
 
 def texts(raw: RawTable, heading: str) -> pl.Series:
-    """The cells as trimmed text."""
+    """The cells as trimmed text.
+
+    Raises:
+        UsageError: a Parquet column of a type that is no text, number or time, e.g. a list.
+    """
     cells = raw.frame.get_column(heading)
+    if cells.dtype.is_nested() or cells.dtype in (pl.Binary, pl.Duration, pl.Object):
+        raise UsageError(
+            f"{raw.path.name}: column {heading!r} holds {cells.dtype} cells; export it as text or numbers"
+        )
     text = cells if cells.dtype == pl.String else cells.cast(pl.String, strict=False)
     text = text.str.strip_chars()
     return text.set(text.is_in(_NULLS), None)

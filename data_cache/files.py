@@ -51,6 +51,9 @@ KINDS = {
 """Each kind of table: the columns a file must have for it, and those it may have."""
 
 
+_MOST_SHARES = 1e15  # beyond any exchange's day, and what a volume in lots may be scaled by still fits
+
+
 @dataclass(frozen=True, slots=True, eq=False)  # eq: frames do not compare to one truth value
 class Table:
     """One table read from a file, ready for the store's ``put_`` of its kind.
@@ -192,6 +195,8 @@ def _cells(
             data[column] = cells.dates(raw, heading, required=False)
         else:
             data[column] = readers.get(column, cells.numbers)(raw, heading)
+    if "volume" in data:
+        raw.refuse(data["volume"].abs() > _MOST_SHARES, headings.of["volume"], "a day's volume")
     return pl.DataFrame(data), remarks
 
 
@@ -245,7 +250,10 @@ def _price_tables(
     else:
         parts = []
     for decided, part, why in parts:
-        bars, said = _in_our_units(part, decided, volume_unit, amount_unit)
+        try:
+            bars, said = _in_our_units(part, decided, volume_unit, amount_unit)
+        except UsageError as error:
+            raise UsageError(f"{raw.path.name}: {error}") from None
         told = (f"basis {decided}: {why}", *said, *remarks)
         yield Table(raw.path, "bars", bars, source, decided, told)
     if indices.height:

@@ -71,7 +71,8 @@ def detect_units(
     """
     if volume_unit and amount_unit:
         return volume_unit, amount_unit
-    known = bars.filter((pl.col("volume") > 0) & (pl.col("amount") > 0)).sort("symbol", "date")
+    positive = pl.all_horizontal(pl.col("volume", "amount", "high", "low") > 0)
+    known = bars.filter(positive).sort("symbol", "date")
     if not known.height:
         return volume_unit or "shares", amount_unit or "yuan"
     ratio = pl.col("amount") / pl.col("volume") / ((pl.col("high") + pl.col("low")) / 2)
@@ -98,9 +99,9 @@ def detect_units(
     )
 
 
-def _fitting(ratio: float | None, volume_unit: str | None, amount_unit: str | None) -> tuple[str, str] | None:
+def _fitting(ratio: float, volume_unit: str | None, amount_unit: str | None) -> tuple[str, str] | None:
     """The units under which ``ratio`` becomes one; None where none of the allowed does."""
-    if ratio is None or not ratio > 0:
+    if not 0 < ratio < math.inf:
         return None
     for volume, shares in VOLUME_UNITS.items():
         for amount, yuan in AMOUNT_UNITS.items():

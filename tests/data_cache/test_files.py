@@ -324,6 +324,41 @@ def test_a_cut_parquet_file_is_never_half_read(cut: int, tmp_path_factory: pytes
         read_table(path)
 
 
+ODD = {
+    "lists": [[1.0], [2.0]],
+    "structs": [{"a": 1}, {"a": 2}],
+    "bytes": [b"a", b"\xff"],
+    "truths": [True, False],
+    "times": [dt.time(1), dt.time(2)],
+    "spans": [dt.timedelta(1), dt.timedelta(2)],
+    "nulls": [None, None],
+    "huge": [2**62, 2**62],
+    "negative": [-1, -5],
+    "extremes": [1e300, 1e-300],
+    "words": ["x", "y"],
+    "category": pl.Series(["x", "y"], dtype=pl.Categorical),
+    "nan": [float("nan"), 1.0],
+}
+
+
+@pytest.mark.parametrize("column", BARS.partition("\n")[0].split(","))
+@pytest.mark.parametrize("odd", ODD)
+def test_a_parquet_column_of_any_type_is_read_or_refused(tmp_path: Path, column: str, odd: str) -> None:
+    path = tmp_path / "odd.parquet"
+    pl.read_csv(BARS.encode()).head(2).with_columns(pl.Series(column, ODD[odd])).write_parquet(path)
+    try:
+        (table,) = read_table(path)
+    except AshareError as error:
+        said: str | None = str(error)
+    else:
+        said = None
+        assert table.frame.height == 2
+    if odd in ("lists", "bytes", "words", "spans", "truths", "structs", "category", "times"):
+        assert said is not None
+        assert "odd.parquet" in said
+        assert column in said
+
+
 # ------------------------------------------------------------- real data
 
 

@@ -84,7 +84,9 @@ def test_symbols_that_disagree_are_refused(tmp_path: Path) -> None:
     )
     path = tmp_path / "mixed.parquet"
     frame.write_parquet(path)
-    with pytest.raises(UsageError, match=r"ambiguous.*002831\.SZ.*--volume-unit.*--amount-unit"):
+    with pytest.raises(
+        UsageError, match=r"mixed\.parquet: units are ambiguous.*002831\.SZ.*--volume-unit.*--amount-unit"
+    ):
         read_table(path)
     (table,) = read_table(path, volume_unit="shares", amount_unit="yuan")
     assert table.frame["volume"].sum() == frame["volume"].sum()
