@@ -92,6 +92,19 @@ def test_a_users_table_is_read(tmp_path: Path) -> None:
     assert events["known_at"][0].isoformat() == "2025-01-07T15:00:00+08:00"
 
 
+def test_the_headings_it_was_compiled_with_are_read_too(tmp_path: Path) -> None:
+    file = tmp_path / "raw.csv"
+    file.write_text(
+        "event_id,event_type,polarity_for_liquid_cooling,first_public_at,affected_symbols,strength\n"
+        "a,cooling_tech_shift,-1,2025-01-07T16:00-05:00,002837.SZ,0.9\n",
+        encoding="utf-8",
+    )
+    (row,) = read_timeline(file).to_dicts()
+    assert (row["kind"], row["polarity"], row["symbols"]) == ("tech_shift", -1, ["002837.SZ"])
+    assert row["known_at"].isoformat() == "2025-01-08T05:00:00+08:00"
+    assert row["strength"] == dict(weights().select("kind", "weight").iter_rows())["tech_shift"]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
