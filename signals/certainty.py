@@ -27,10 +27,11 @@ class Certainty:
         self.forecast = lexicon.mask("forecast")
         self.maybe = lexicon.mask("maybe")
         self.opinion = lexicon.mask("opinion")
+        self.years = lexicon.mask("num_year")
         self.past = lexicon.mask("past")
         self.defaults = lexicon.certainty
 
-    def of(self, kind: str, clauses: list[Clause], first: int, lo: int, hi: int) -> tuple[str, list[Hit]]:
+    def of(self, kind: str, clauses: list[Clause], first: int, lo: int, hi: int, year: int) -> tuple[str, list[Hit]]:
         """The certainty of an event in ``clauses[lo : hi + 1]`` of a sentence starting at ``first``, and its cues."""
         default = self.defaults[kind]
         if default != "fact":
@@ -44,6 +45,12 @@ class Certainty:
             return "conditional", cues
         if cues := _cues(clauses, max(first, lo - 1), hi, self.forecast):
             return "forecast", cues
+        if span & self.years and any(
+            q.cls == "num_year" and q.low is not None and year < q.low < year + 100
+            for c in clauses[lo : hi + 1]
+            for q in c.quantities
+        ):
+            return "forecast", []
         if kind not in _LEVELS and not span & self.past and (cues := _cues(clauses, lo, hi, self.maybe)):
             return "forecast", cues
         if cues := _cues(clauses, max(first, lo - 2), hi, self.opinion):

@@ -144,7 +144,7 @@ def _entity_mask(entity: object) -> int:
 
 def _found(note: Note, lex: Lexicon) -> tuple[Scan, list[Candidate]]:
     found = scan(note.text, lex, note.body)
-    told = within_sentence(candidates(found), found.clauses)
+    told = within_sentence(candidates(found, note.published_at.year), found.clauses)
     return found, fold_repeats(drop_shadowed(told), found)
 
 

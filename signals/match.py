@@ -73,8 +73,8 @@ def _rules_for(mask: int) -> tuple[Rule, ...]:
     return tuple(rule for rule in lexicon().rules if rule.anchor & mask)
 
 
-def candidates(found: Scan) -> list[Candidate]:
-    """Every rule met, in order of place; several may speak of the same words."""
+def candidates(found: Scan, year: int) -> list[Candidate]:
+    """Every rule met, in order of place; several may speak of the same words. ``year`` is the note's."""
     masks = _masks()
     out: list[Candidate] = []
     for number, (first, stop, _, asks) in enumerate(found.sentences):
@@ -96,21 +96,21 @@ def candidates(found: Scan) -> list[Candidate]:
                 for rule in _rules_for(hit.mask & masks.anchors):
                     if rule.order in met:
                         continue
-                    if made := _meet(rule, hit, i, first, stop, number, found, masks):
+                    if made := _meet(rule, hit, i, first, stop, number, found, masks, year):
                         met.add(rule.order)
                         out.append(made)
             for quantity in clause.quantities:
                 for rule in _rules_for(1 << masks.lex.bits[quantity.cls]):
                     if rule.order not in met:
                         hit = Hit(quantity.start, quantity.end, 0, None, "number")
-                        if made := _meet(rule, hit, i, first, stop, number, found, masks):
+                        if made := _meet(rule, hit, i, first, stop, number, found, masks, year):
                             met.add(rule.order)
                             out.append(made)
     return out
 
 
 def _meet(
-    rule: Rule, anchor: Hit, i: int, first: int, stop: int, number: int, found: Scan, masks: _Masks
+    rule: Rule, anchor: Hit, i: int, first: int, stop: int, number: int, found: Scan, masks: _Masks, year: int
 ) -> Candidate | None:
     clauses = found.clauses
     window = _window(rule, i, first, stop, number, found, masks.numbers)
@@ -122,7 +122,7 @@ def _meet(
     polarity, cues = _polarity(rule, mask, subject, denied, lo, hi, clauses, masks)
     if polarity is None:
         return None
-    certainty, sure = masks.certainty.of(rule.kind, clauses, first, lo, hi)
+    certainty, sure = masks.certainty.of(rule.kind, clauses, first, lo, hi, year)
     needed = 0
     for group, _ in rule.needs:
         needed |= group
@@ -165,10 +165,10 @@ def _spoken_of(group: int, lo: int, first: int, number: int, found: Scan) -> boo
 
 
 def _before(number: int, found: Scan) -> list[Clause]:
-    """The clauses of the two sentences before, as far as they are in the same paragraph."""
+    """The clauses of the three sentences before, as far as they are in the same paragraph."""
     paragraph = found.sentences[number][2]
     from_ = number
-    while from_ and number - from_ < 2 and found.sentences[from_ - 1][2] == paragraph:
+    while from_ and number - from_ < 3 and found.sentences[from_ - 1][2] == paragraph:
         from_ -= 1
     return found.clauses[found.sentences[from_][0] : found.sentences[number][0]]
 

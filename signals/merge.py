@@ -22,6 +22,7 @@ _HIDES: dict[str, tuple[str, ...]] = {
     "self_promotion": ("penetration_view", "asic_adoption", "recommendation"),
     "supplier_win": ("supplier_position", "capacity_or_shipment", "supplier_share"),
     "gross_margin": ("supplier_position", "earnings"),
+    "asic_adoption": ("capacity_or_shipment",),
     "risk": ("earnings", "capex_guidance", "capacity_or_shipment", "supplier_share", "supplier_win", "penetration_view", "market_size"),
     "value_share": ("penetration_view", "supplier_share"),
     "recommendation": ("supplier_position",),
@@ -68,7 +69,7 @@ def _one_statement(old: Candidate, new: Candidate, clauses: list[Clause]) -> boo
 
 
 def _amounts(clauses: list[Clause], lo: int, hi: int) -> list[Quantity]:
-    return [q for c in clauses[lo : hi + 1] for q in c.quantities if q.cls != "num_year"]
+    return [q for c in clauses[lo : hi + 1] for q in c.quantities if q.cls not in ("num_year", "num_bare")]
 
 
 def drop_shadowed(found: list[Candidate]) -> list[Candidate]:

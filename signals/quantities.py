@@ -44,6 +44,8 @@ _MULTIPLES = {
     "": 1.0, "百": 1e2, "千": 1e3, "万": 1e4, "百万": 1e6, "千万": 1e7, "亿": 1e8, "十亿": 1e9, "百亿": 1e10,
     "千亿": 1e11, "万亿": 1e12,
 }  # fmt: skip
+_SMALL = "一二两三四五六七八九几"
+_CLASSIFIERS = frozenset("个种块张套片枚台架柜颗只g")
 _STUTTER = re.compile(r"([零一二两三四五六七八九])\1+")
 _AGAIN = re.compile(r"(几[百千])\1+")
 _PAIR = re.compile(r"^([一二三四五六七八九])([二三四五六七八九])([十百千]?)$")
@@ -85,8 +87,9 @@ def find_quantities(text: str) -> list[Quantity]:
 
 def _read(m: re.Match[str]) -> Quantity | None:
     hi_text, unit_text = m["hi"], m["unit"] or ""
-    if not unit_text and not m["pct"] and not m["mult"] and len(hi_text) == 1 and not m["lo"]:
-        return None  # 一, 两, 三: counting words, not amounts
+    if (not unit_text or unit_text in _CLASSIFIERS) and len(hi_text) == 1 and hi_text in _SMALL:
+        if not (m["pct"] or m["mult"] or m["lo"]):
+            return None  # 一个, 两, 三种: counting words, not amounts
     low, high = _value(hi_text, m["mult"])
     if low is None:
         return None
