@@ -16,7 +16,7 @@ tests/backtest/ledger.py restates them in plain Python.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
@@ -65,15 +65,15 @@ NEXT, BOUGHT, SHARES, ACCRUED = (
 )  # columns of a lot; ACCRUED + 0, 1, 2: tax if sold soon, later, late
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_jit: Callable[[_F], _F] = njit(cache=True, nogil=True, error_model="numpy")  # no divisor here is ever zero
+_jit = cast(
+    "Callable[[_F], _F]", njit(cache=True, nogil=True, error_model="numpy")
+)  # no divisor here is ever zero
 
 
 def _signed(*arguments: str) -> Callable[[_F], _F]:
     """Compile for these arguments only: once, not again for every literal or array layout it is called with."""
-    kernel: Callable[[_F], _F] = njit(
-        f"({', '.join(arguments)})", cache=True, nogil=True, error_model="numpy"
-    )
-    return kernel
+    compiled = njit(f"({', '.join(arguments)})", cache=True, nogil=True, error_model="numpy")
+    return cast("Callable[[_F], _F]", compiled)
 
 
 @_jit
