@@ -105,7 +105,7 @@ def test_the_wheel_holds_every_tracked_file_of_the_packages_and_no_test(tmp_path
 
 def test_no_tracked_file_names_a_machine_or_a_package_index() -> None:
     found = subprocess.run(
-        ["git", "grep", "-nIE", r"(/root/|pypi\.org|pythonhosted|registry\.npmjs)", "--", ".", f":!{__file__}"],
+        ["git", "grep", "-nIE", r"(/root/|pypi\.org|pythonhosted|registry\.npmjs)", "--", ".", ":!tests/test_house.py"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert found.stdout == ""

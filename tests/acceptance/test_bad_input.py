@@ -71,7 +71,7 @@ def test_a_store_another_process_writes_to_is_busy(
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         assert main(["compare", "buy-and-hold", "--db", str(copy)]) == 75
-        assert "another process" in " ".join(capsys.readouterr().err.split())
+        assert f"process {holder.pid} holds" in " ".join(capsys.readouterr().err.split())
     finally:
         holder.communicate("")
     assert Store.open(copy).snapshot_id() == Store.open(sample_db).snapshot_id()
