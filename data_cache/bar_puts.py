@@ -13,7 +13,6 @@ import datetime as dt
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import polars as pl
 
 from data_cache.calendar import SHANGHAI_CLOSE, require_within
@@ -21,12 +20,12 @@ from data_cache.integrity import (
     Known,
     amount_in_range,
     board_limit,
+    line_up,
     on_calendar,
     sound,
     stale_flat,
-    with_previous,
 )
-from data_cache.puts import DISAGREES, NEW, Transaction, Written, screen, shape
+from data_cache.puts import DISAGREES, NEW, SAME, Transaction, Written, screen, shape
 from data_cache.tables import TABLES, decode, encode
 from data_cache.witness import judge_bars, level_breaks
 
@@ -34,6 +33,7 @@ __all__ = ["put_bars"]
 
 _BARS = TABLES["bars"]
 _BLOCK = 1_000_000  # rows checked at once
+_FEW = 1000  # symbols named one by one in a query
 _LOOK_BACK = dt.timedelta(days=30)  # finds the bar before, but for symbols that did not trade for weeks
 
 
@@ -73,8 +73,9 @@ def _sort_out(
         done += Written(unchanged=int((~idle).sum()) - bad.height)
         rows = rows.filter(good)
     rows = rows.with_columns(encode(rows["symbol"]))
-    key = rows["symbol"].to_numpy().astype(np.int64) << 32 | rows["date"].to_physical().to_numpy()
-    if not (np.diff(key) > 0).all():
+    symbol, date = pl.col("symbol"), pl.col("date")
+    ascending = (symbol > symbol.shift()) | ((symbol == symbol.shift()) & (date > date.shift()))
+    if not rows.select(ascending.fill_null(value=True).all()).item():
         given = rows.height
         rows = rows.unique(maintain_order=True).sort("symbol", "date")
         done += Written(unchanged=given - rows.height)
@@ -86,16 +87,14 @@ def _sort_out(
 
 def _blocks(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Slices of about ``_BLOCK`` rows that part no symbol."""
-    ends = (
-        (rows["symbol"].rle_id().diff(null_behavior="ignore") != 0).arg_true().to_list()
-        if rows.height > _BLOCK
-        else []
-    )
-    start = 0
-    for end in [*ends, rows.height]:
-        if end - start >= _BLOCK or end == rows.height:
+    start = end = 0
+    for length in rows["symbol"].rle().struct.field("len"):
+        end += length
+        if end - start >= _BLOCK:
             yield rows.slice(start, end - start)
             start = end
+    if end > start:
+        yield rows.slice(start, end - start)
 
 
 def _put_block(
@@ -106,50 +105,50 @@ def _put_block(
     provisional: bool | None,
 ) -> Written:
     done = Written()
-    if rows.is_empty():
-        return done
 
-    def keep(rows: pl.DataFrame, kept: pl.Series, rule: str) -> pl.DataFrame:
-        nonlocal done
-        if kept.all():
-            return rows
-        done += _reject(transaction, rows.filter(~kept), rule)
-        return rows.filter(kept)
+    def keep(kept: pl.Series, rule: str) -> None:
+        nonlocal rows, done
+        if not kept.all():
+            done += _reject(transaction, rows.filter(~kept), rule)
+            rows = rows.filter(kept)
 
-    rows = keep(rows, on_calendar(rows, calendar), "on_calendar")
+    keep(on_calendar(rows, calendar), "on_calendar")
     if basis == "raw" and rows["amount"].null_count() < rows.height:
-        rows = keep(rows, amount_in_range(rows), "amount_in_range")
+        keep(amount_in_range(rows), "amount_in_range")
     if rows.is_empty():
         return done
-    stored = _stored(transaction, rows, basis)
-    columns = rows.columns
-    before = with_previous(rows, stored)
-    rows = keep(before, stale_flat(before), "stale_flat")
+    tips = _tips(transaction, rows, basis)
+    stored = _stored(transaction, rows, tips, basis)
+    line = line_up(rows, stored)
+    keep(stale_flat(line), "stale_flat")
     if basis == "raw":
-        if rows.height < before.height:
-            rows = with_previous(rows.select(columns), stored)
-        rows = keep(rows, board_limit(rows, _known(transaction, rows, calendar)), "board_limit")
-    rows = rows.select(columns)
+        line = line if rows.height == line["mine"].sum() else line_up(rows, stored)
+        keep(board_limit(line, _known(transaction, rows, calendar)), "board_limit")
     verdict = judge_bars(rows, stored, transaction.source, adjusted=basis != "raw")
-    done += _reject(transaction, rows.filter(verdict == DISAGREES), "cross_source")
+    disputed = verdict == DISAGREES
+    if disputed.any():
+        done += _reject(transaction, rows.filter(disputed), "cross_source")
     if basis != "raw" and stored.height:
-        rows, verdict, broken = _part_levels(transaction, rows, verdict, stored, basis)
+        rows, verdict, broken = _part_levels(transaction, rows, verdict, stored)
         done += _reject(transaction, broken, "cross_source_level")
     today = _provisional(rows, transaction.fetched_at, provisional)
     for flag in (False, True):
-        if (today == flag).any():
+        part = today == flag
+        if part.any():
             done += transaction.record(
                 _BARS,
-                rows if (today == flag).all() else rows.filter(today == flag),
-                verdict if (today == flag).all() else verdict.filter(today == flag),
+                rows if part.all() else rows.filter(part),
+                verdict if part.all() else verdict.filter(part),
                 constants={"basis": basis},
                 provisional=flag,
             )
+    if done.inserted + done.revised + done.confirmed:
+        _move_tips(transaction, rows, verdict, tips, basis)
     return done
 
 
 def _part_levels(
-    transaction: Transaction, rows: pl.DataFrame, verdict: pl.Series, stored: pl.DataFrame, basis: str
+    transaction: Transaction, rows: pl.DataFrame, verdict: pl.Series, stored: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.Series, pl.DataFrame]:
     """Take out new dates of series that another source began on another level."""
     fresh = rows.filter(verdict == NEW)["symbol"].unique()
@@ -180,28 +179,81 @@ def _reject(transaction: Transaction, rows: pl.DataFrame, rule: str) -> Written:
     return transaction.quarantine(_BARS, plain.with_columns(rule=pl.lit(rule)))
 
 
-def _stored(transaction: Transaction, rows: pl.DataFrame, basis: str) -> pl.DataFrame:
-    """Stored bars that rows may meet: those of their dates and the last before them, of their symbols."""
-    first, last = rows["date"].min(), rows["date"].max()
-    assert isinstance(first, dt.date)
-    span = f"t.symbol BETWEEN {rows['symbol'].min()} AND {rows['symbol'].max()} AND t.basis = '{basis}'"
-    select = (
-        "SELECT t.* EXCLUDE (basis), p.source AS _source, p.provisional AS _provisional "
-        f"FROM bars t JOIN puts p USING (put) WHERE {span}"
-    )
-    near = transaction.connection.sql(
-        f"{select} AND t.date BETWEEN DATE '{first - _LOOK_BACK}' AND DATE '{last}'"
+def _tips(transaction: Transaction, rows: pl.DataFrame, basis: str) -> pl.DataFrame:
+    """The last stored bar of each symbol, its source, and ``_before``: the number of bars before it."""
+    return transaction.connection.sql(
+        "SELECT symbol, date, open, high, low, close, volume, NULL::DOUBLE AS amount, source AS _source, "
+        "false AS _provisional, before AS _before FROM bar_tips WHERE "
+        f"basis = '{basis}' AND symbol BETWEEN {rows['symbol'].min()} AND {rows['symbol'].max()}"
     ).pl()
+
+
+def _stored(transaction: Transaction, rows: pl.DataFrame, tips: pl.DataFrame, basis: str) -> pl.DataFrame:
+    """The stored bars that rows may meet or follow.
+
+    Of a symbol whose rows all lie after its last bar, that bar; of others, those of the rows' dates and the last
+    ones before; of a symbol without bars, none.
+    """
     starts = rows.group_by("symbol").agg(first=pl.col("date").min())
-    found = near.join(starts, on="symbol").filter(pl.col("date") < pl.col("first"))
-    unmet = starts.join(found, on="symbol", how="anti")["symbol"]
-    if unmet.len() and unmet.len() <= 100:
-        further = transaction.connection.sql(
-            f"{select} AND t.date < DATE '{first - _LOOK_BACK}' AND t.symbol IN ({', '.join(map(str, unmet))}) "
+    met = tips.join(starts, on="symbol")
+    after = met.filter(pl.col("first") > pl.col("date")).select(tips.columns)
+    meets = met.filter(pl.col("first") <= pl.col("date"))
+    if meets.is_empty():
+        return after
+    first, last = meets["first"].min(), rows["date"].max()
+    assert isinstance(first, dt.date)
+    select = (
+        "SELECT t.* EXCLUDE (basis, put), p.source AS _source, p.provisional AS _provisional, 0::BIGINT AS _before "
+        f"FROM bars t JOIN puts p USING (put) WHERE t.basis = '{basis}' AND "
+    )
+    query = transaction.connection.sql
+    near = query(
+        f"{select} {_among(meets['symbol'])} AND t.date BETWEEN DATE '{first - _LOOK_BACK}' AND DATE '{last}'"
+    ).pl()
+    near = near.join(meets, on="symbol", how="semi")
+    preceded = near.join(starts, on="symbol").filter(pl.col("date") < pl.col("first"))["symbol"].unique()
+    rare = meets.filter(~pl.col("symbol").is_in(preceded.implode()))["symbol"]
+    if 0 < rare.len() <= _FEW:  # did not trade for weeks before; or the rows reach back to its first bar
+        before = query(
+            f"{select} {_among(rare)} AND t.date < DATE '{first - _LOOK_BACK}' "
             "QUALIFY row_number() OVER (PARTITION BY t.symbol ORDER BY t.date DESC) <= 5"
         ).pl()
-        near = pl.concat([near, further])
-    return near.join(starts, on="symbol", how="semi")
+        near = pl.concat([near, before])
+    return pl.concat([after, near.select(after.columns)])
+
+
+def _among(symbols: pl.Series) -> str:
+    if len(symbols) <= _FEW:
+        return f"t.symbol IN ({', '.join(map(str, symbols))})"
+    return f"t.symbol BETWEEN {symbols.min()} AND {symbols.max()}"
+
+
+def _move_tips(
+    transaction: Transaction, rows: pl.DataFrame, verdict: pl.Series, tips: pl.DataFrame, basis: str
+) -> None:
+    """Keep ``bar_tips``: the last bar of each symbol, so that a day's rows need not search the whole table."""
+    values = ["date", "open", "high", "low", "close", "volume"]
+    stored = rows.with_columns(new=verdict == NEW).filter((verdict != SAME) & (verdict != DISAGREES))
+    moved = (
+        stored.group_by("symbol")
+        .agg(pl.col(values).last(), added=pl.col("new").sum().cast(pl.Int64))
+        .join(tips.select("symbol", *values, "_before", "_source"), on="symbol", how="left", suffix="_tip")
+    )
+    behind = (pl.col("date") < pl.col("date_tip")).fill_null(value=False)  # the last bar stays the last
+    moved = moved.select(
+        "symbol",
+        pl.lit(basis).alias("basis"),
+        *(pl.when(behind).then(f"{name}_tip").otherwise(name).alias(name) for name in values),
+        before=pl.col("_before").fill_null(-1) + pl.col("added"),
+        source=pl.when(behind).then("_source").otherwise(pl.lit(transaction.source)),
+    )
+    connection = transaction.connection
+    connection.register("_moved", moved)
+    connection.execute(
+        "DELETE FROM bar_tips t USING _moved m WHERE t.symbol = m.symbol AND t.basis = m.basis"
+    )
+    connection.execute("INSERT INTO bar_tips SELECT * FROM _moved")
+    connection.unregister("_moved")
 
 
 def _known(transaction: Transaction, rows: pl.DataFrame, calendar: pl.Series) -> Known:

@@ -79,7 +79,9 @@ def restore(directory: Path, path: Path) -> dict[str, int]:
         StorageError: when the export is incomplete or damaged; no store is made.
     """
     if not is_export(directory):
-        raise UsageError(f"{directory} is no export: it has no {_MANIFEST}; make one with `ashare export DIR`")
+        raise UsageError(
+            f"{directory} is no export: it has no {_MANIFEST}; make one with `ashare export DIR`"
+        )
     if path.exists():
         raise UsageError(
             f"{path} exists; an export is restored into a new file: name one with --db or ASHARE_DB"
@@ -132,9 +134,11 @@ def _write(connection: duckdb.DuckDBPyConnection, name: str, folder: Path) -> in
     chosen = ", ".join(_out(column, kind) for column, kind in columns.items())
     target = folder / name
     target.mkdir()
-    if "date" in columns and name != "rejected":
+    if "date" in columns and name not in ("rejected", "bar_tips"):
         select = f'SELECT {chosen}, year(date) AS "year" FROM "{name}"'
-        connection.execute(f"COPY ({select}) TO '{_quoted(target)}' (FORMAT parquet, PARTITION_BY (\"year\"))")
+        connection.execute(
+            f"COPY ({select}) TO '{_quoted(target)}' (FORMAT parquet, PARTITION_BY (\"year\"))"
+        )
     if not any(target.iterdir()):  # no dates to part by, or no rows: one file still carries the columns
         file = target / f"{name}.parquet"
         connection.execute(f"COPY (SELECT {chosen} FROM \"{name}\") TO '{_quoted(file)}' (FORMAT parquet)")

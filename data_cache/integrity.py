@@ -11,8 +11,8 @@ A row is quarantined under the first of these it breaks:
 6. ``board_limit``: as traded, no price lies outside the limits of board, date and status (``board_limit``);
 7. ``cross_source``, ``cross_source_level``: another source disagrees (``data_cache.witness``).
 
-Below, ``rows`` are encoded bars sorted by symbol and date, and ``_previous`` columns hold the bar before, whether
-it is stored or comes in the same put; they are null where there is none.
+Below, ``rows`` are encoded bars sorted by symbol and date; ``line`` is rows together with the stored bars they
+follow, as ``line_up`` makes it. Each function says of every row whether it keeps its rule.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import polars as pl
 
 from data_cache.tables import decode
 
-__all__ = ["Known", "amount_in_range", "board_limit", "on_calendar", "sound", "stale_flat", "with_previous"]
+__all__ = ["Known", "amount_in_range", "board_limit", "line_up", "on_calendar", "sound", "stale_flat"]
 
 _HALF_TICK = 0.005  # yuan; prices are quoted to the fen
 _LOT = 100  # shares; vendors that count in lots round the volume by up to one
@@ -60,27 +60,22 @@ def sound(rows: pl.DataFrame) -> pl.Series:
     return kept
 
 
-def with_previous(rows: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
-    """The rows with the bar before each, and ``aged``: whether five bars of the symbol come before.
+def line_up(rows: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
+    """Rows and the stored bars around them in one line, sorted.
 
     Args:
         rows: encoded, sorted, unique.
-        stored: encoded bars of the same symbols and basis; those under a key of ``rows`` are ignored.
+        stored: encoded bars of the same symbols and basis, with ``_before``: how many bars of the symbol come
+            before each at least; those under a key of ``rows`` are ignored.
+
+    Returns:
+        The columns of rows, ``mine`` (whether a row is one of rows) and ``_before``.
     """
-    columns = ["symbol", "date", "open", "high", "low", "close", "volume"]
-    both = rows.select(columns, mine=True)
-    others = stored.select(columns, mine=False).join(rows, on=["symbol", "date"], how="anti")
-    if others.height:
-        both = pl.concat([both, others]).sort("symbol", "date")
-    same = pl.col("symbol") == pl.col("symbol").shift()
-    before = both.select(
-        "mine",
-        *(pl.when(same).then(pl.col(name).shift()).alias(f"{name}_previous") for name in columns[1:]),
-        aged=(pl.col("symbol") == pl.col("symbol").shift(_AGED)).fill_null(value=False),
-    )
-    if others.height:
-        before = before.filter("mine")
-    return rows.hstack(before.drop("mine"))
+    line = rows.with_columns(mine=pl.lit(value=True), _before=pl.lit(0, dtype=pl.Int64))
+    if stored.is_empty():
+        return line
+    others = stored.join(rows, on=["symbol", "date"], how="anti").with_columns(mine=pl.lit(value=False))
+    return pl.concat([line, others.select(line.columns)]).sort("symbol", "date")
 
 
 def on_calendar(rows: pl.DataFrame, calendar: pl.Series) -> pl.Series:
@@ -99,25 +94,30 @@ def amount_in_range(rows: pl.DataFrame) -> pl.Series:
     A volume in whole hundreds may have been rounded to lots, so it may be off by up to one lot; the amount by
     one yuan. True where there is no amount. Holds for prices as traded only.
     """
-    slack = pl.when(pl.col("volume") % _LOT == 0).then(_LOT).otherwise(0)
-    return rows.select(
-        kept=(
-            (pl.col("amount") >= (pl.col("low") - _HALF_TICK) * (pl.col("volume") - slack) - 1)
-            & (pl.col("amount") <= (pl.col("high") + _HALF_TICK) * (pl.col("volume") + slack) + 1)
-        ).fill_null(value=True)
-    )["kept"]
+
+    def within(slack: pl.Expr | int) -> pl.Expr:
+        least = (pl.col("low") - _HALF_TICK) * (pl.col("volume") - slack) - 1
+        most = (pl.col("high") + _HALF_TICK) * (pl.col("volume") + slack) + 1
+        return ((pl.col("amount") >= least) & (pl.col("amount") <= most)).fill_null(value=True)
+
+    kept = rows.select(kept=within(0))["kept"]
+    if kept.all():
+        return kept
+    return rows.select(kept=within(pl.when(pl.col("volume") % _LOT == 0).then(_LOT).otherwise(0)))["kept"]
 
 
-def stale_flat(rows: pl.DataFrame) -> pl.Series:
-    """Whether each row differs from the bar before it in some price or the volume.
+def stale_flat(line: pl.DataFrame) -> pl.Series:
+    """Whether each row of mine differs from the bar before it in some price or the volume.
 
     A vendor that has nothing new may repeat the last bar. One-price days of under 10,000 shares are let through.
     """
-    repeats = pl.all_horizontal(
-        pl.col(name) == pl.col(f"{name}_previous") for name in ("volume", "open", "high", "low", "close")
-    )
+    same = [(pl.col(name) == pl.col(name).shift()) for name in ("volume", "symbol")]
+    if not line.select(pl.all_horizontal(same).any()).item():  # two days' volumes are hardly ever equal
+        return pl.repeat(value=True, n=int(line["mine"].sum()), dtype=pl.Boolean, eager=True)
+    same += [(pl.col(name) == pl.col(name).shift()) for name in ("open", "high", "low", "close")]
     quiet = (pl.col("high") == pl.col("low")) & (pl.col("volume") < _TINY)
-    return rows.select(kept=(~repeats | quiet).fill_null(value=True))["kept"]
+    kept = line.select("mine", kept=(~pl.all_horizontal(same) | quiet).fill_null(value=True))
+    return kept.filter("mine")["kept"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # holds frames
@@ -139,8 +139,8 @@ class Known:
     listed: pl.DataFrame
 
 
-def board_limit(rows: pl.DataFrame, known: Known) -> pl.Series:
-    """Whether every price lies within the limits of the row's board, date and status.
+def board_limit(line: pl.DataFrame, known: Known) -> pl.Series:
+    """Whether every price of each row of mine lies within the limits of its board, date and status.
 
     The reference is the close of the session before, times factor before / factor of the day where factors are
     known to that day. Where they are not, the date may be ex, which only lowers the reference, so the lower limit
@@ -150,30 +150,25 @@ def board_limit(rows: pl.DataFrame, known: Known) -> pl.Series:
     """
     from data_cache.rulebook import limits, status_expr
 
-    kept = np.ones(rows.height, bool)
-    special = known.names.filter(status_expr(pl.col("name")) != "normal")["symbol"].unique()
-    ratio = pl.when(pl.col("symbol").is_in(special.implode())).then(0.05).otherwise(0.10)
-    indexed = rows.with_row_index("row")
-    close = pl.col("close_previous")
-    near = indexed.filter(
-        (pl.col("high") > close * (1 + ratio) + _HALF_TICK)
-        | (pl.col("low") < close * (1 - ratio) - _HALF_TICK)
-    )
-    if known.factors.height:  # on an ex-date the limits move, so nearness to the old close says nothing
-        ex = indexed.join(known.factors, on=["symbol", "date"], how="semi")
-        near = pl.concat([near, ex]).unique("row").sort("row")
+    kept = np.ones(line.height, bool)
+    mine = line["mine"].to_numpy()
+    near = _near_limits(line, known)
+    if near.is_empty():
+        return pl.Series(kept[mine])
     near = near.with_columns(
         _session(known.calendar, near["date"]).alias("session"),
         _session(known.calendar, near["date_previous"]).alias("session_previous"),
     ).filter(pl.col("session") - pl.col("session_previous") == 1)
-    if near.is_empty():
-        return pl.Series(kept)
-    near = near.join(known.listed, on="symbol", how="left", maintain_order="left")
+    starts = line.with_row_index("start").group_by("symbol").agg(pl.col("start", "_before").first())
+    near = near.join(starts, on="symbol", how="left", maintain_order="left").join(
+        known.listed, on="symbol", how="left", maintain_order="left"
+    )
+    aged = pl.col("row").cast(pl.Int64) - pl.col("start").cast(pl.Int64) + pl.col("_before") >= _AGED
     near = near.with_columns(
         listed_days=pl.when(pl.col("listed") <= pl.col("date")).then(
             pl.col("session") - _session(known.calendar, near["listed"]) + 1
         )
-    ).filter(pl.col("aged") | pl.col("listed_days").is_not_null())
+    ).filter(aged | pl.col("listed_days").is_not_null())
     near = _asof(near, known.factors, "date", "factor", on="date")
     near = _asof(near, known.factors, "date", "factor_previous", on="date_previous")
     near = _asof(near, known.names, "valid_from", "name", on="date")
@@ -199,7 +194,39 @@ def board_limit(rows: pl.DataFrame, known: Known) -> pl.Series:
         | (pl.col("covered") & (pl.col("low") < pl.col("limit_down") - slack)),
     )
     kept[beyond["row"].to_numpy()] = False
-    return pl.Series(kept)
+    return pl.Series(kept[mine])
+
+
+def _near_limits(line: pl.DataFrame, known: Known) -> pl.DataFrame:
+    """The few rows of mine that may lie beyond a limit, with their place and the bar before."""
+    from data_cache.rulebook import status_expr
+
+    special = known.names.filter(status_expr(pl.col("name")) != "normal")["symbol"].unique()
+    ratio: pl.Expr | float = 0.10  # the narrowest there is for a normal name, 5 % for the others
+    if len(special):
+        ratio = pl.when(pl.col("symbol").is_in(special.implode())).then(0.05).otherwise(0.10)
+    before = pl.col("close").shift()
+    near = line.select(
+        (pl.col("symbol") == pl.col("symbol").shift())
+        & ((pl.col("high") > before * (1 + ratio) + _HALF_TICK) | (pl.col("low") < before * (1 - ratio) - _HALF_TICK))
+    ).to_series()
+    places = near.arg_true()
+    if known.factors.height:  # on an ex-date the limits move, so nearness to the old close says nothing
+        ex = line.with_row_index("row").join(known.factors, on=["symbol", "date"], how="semi")["row"]
+        places = pl.concat([places, ex]).unique().sort()
+    places = places.filter(places > 0)
+    previous = line[places - 1]
+    return (
+        line[places]
+        .with_columns(
+            row=places,
+            date_previous=previous["date"],
+            close_previous=previous["close"],
+            symbol_previous=previous["symbol"],
+        )
+        .filter("mine", pl.col("symbol") == pl.col("symbol_previous"))
+        .drop("_before")
+    )
 
 
 def _session(calendar: pl.Series, dates: pl.Series) -> pl.Series:

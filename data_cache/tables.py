@@ -112,6 +112,9 @@ CREATE TABLE puts (put INTEGER NOT NULL, "table" VARCHAR NOT NULL, source VARCHA
 CREATE TABLE rejected ("table" VARCHAR NOT NULL, symbol VARCHAR, date DATE, rule VARCHAR NOT NULL,
     "row" VARCHAR NOT NULL, source VARCHAR NOT NULL, put INTEGER NOT NULL);
 CREATE TABLE factors_seen (symbol INTEGER NOT NULL, fetched_at TIMESTAMPTZ NOT NULL);
+CREATE TABLE bar_tips (symbol INTEGER NOT NULL, basis ENUM('raw', 'qfq', 'hfq') NOT NULL, date DATE NOT NULL,
+    open DOUBLE, high DOUBLE, low DOUBLE, close DOUBLE, volume BIGINT, before BIGINT NOT NULL,
+    source VARCHAR NOT NULL);
 """
 
 
