@@ -106,24 +106,31 @@ def names(run: Run) -> None:
 def indices(run: Run) -> None:
     """Bars of the benchmark indices through the last closed session, from the first provider that answers."""
     order = [p for p in run.providers if p in ("em", "sina")] or ["sina", "em"]
-    for symbol in map(Symbol, INDICES):
-        if not run.due("index", symbol):
-            continue
+    due = [Symbol(i) for i in INDICES if run.due("index", i)]
+    last = (
+        dict(run.store.index_bars(due).group_by("symbol").agg(pl.col("date").max()).iter_rows())
+        if due
+        else {}
+    )
+    found: dict[str, list[pl.DataFrame]] = {}
+    answered = {}
+    for symbol in due:
         low, check = run.start, run.checks.get(("index", symbol))
-        held = run.store.index_bars([symbol])["date"]
-        if check and check.since and check.since <= run.start and not held.is_empty():
-            low = max(low, min(run.recent(), held[-1]))
+        if symbol in last and check and check.since and check.since <= run.start:
+            low = max(low, min(run.recent(), last[symbol]))
         words = []
         for provider in order:
-            who = PROVIDERS[provider]
+            question = partial(akshare_bars.index_bars, provider, symbol, low, min(run.end, run.closed))
             try:
-                question = partial(akshare_bars.index_bars, provider, symbol, low, min(run.end, run.closed))
-                rows, sha256 = run.ask(who, question)
+                rows, answered["index", str(symbol)] = run.ask(PROVIDERS[provider], question)
             except VendorError as error:
                 words.append(str(error))
                 continue
-            run.put(run.store.put_index_bars, rows, who)
-            run.checked({("index", symbol): sha256}, run.start)
+            found.setdefault(PROVIDERS[provider], []).append(rows)
             break
         else:
             run.report.tables[f"index {symbol}"] = "; ".join(words)
+    for who, parts in found.items():
+        run.put(run.store.put_index_bars, pl.concat(parts), who)
+    if answered:
+        run.checked(answered, run.start)

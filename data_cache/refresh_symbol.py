@@ -3,8 +3,10 @@
 1. ``_window``: everything wanted at first, later what is missing and the last ten sessions.
 2. ``_bars``: from the first provider that has any; one provider serves the symbol in a run.
 3. ``_table``: factors from Sina, dividends from Eastmoney; either may fail alone.
-4. Stored factors first, so that no bar is ever readable without the factor of its date.
-5. ``_holes`` and ``_ex_dates``: what the answers do not explain.
+4. ``_ex_dates``: do both tell the same ex-dates? Factors that lack a recent one are late: they are not stored,
+   and stay owed, because the store would then judge the day's fall as a loss.
+5. Stored: factors first, so that no bar is ever readable without the factor of its date.
+6. ``_holes``: sessions that the answer does not explain.
 """
 
 from __future__ import annotations
@@ -18,7 +20,6 @@ import polars as pl
 
 from data_cache import akshare_bars, exdates
 from data_cache.akshare_bars import PROVIDERS, Fetched
-from data_cache.puts import Written
 from data_cache.refresh_run import AGAIN, Run
 from data_cache.symbols import Symbol
 from data_cache.vendors import Absent, VendorError
@@ -37,27 +38,39 @@ def symbol(run: Run, name: Symbol) -> None:
     listed, left = run.life.get(name, (None, None))
     low = max(run.start, listed or run.start)
     high = run.end if left is None else min(run.end, left - dt.timedelta(days=1))
-    answered: _Answered = {}
     if not any(low <= s <= high for s in run.sessions):  # not listed yet, or gone before the range
         run.checked({(what, name): "" for what in ("bars", "factors", "actions")}, run.start)
         return
-    held = run.store.bars([name], basis="raw")["date"]
-    asked_from = _window(run, name, held, low, high)
-    bars = _bars(run, name, asked_from, high, held, answered) if run.due("bars", name) else None
-    if run.due("factors", name):
-        question = partial(akshare_bars.factors, name, listed=listed, until=run.end)
-        _table(run, "factors", name, "sina", question, run.store.put_factors, answered)
-    if run.due("actions", name):
-        actions = partial(akshare_bars.corporate_actions, name)
-        _table(run, "actions", name, "eastmoney data", actions, run.store.put_corporate_actions, answered)
-    if bars:
+    store, answered = run.store, _Answered()
+    held = store.bars([name], basis="raw")
+    low = _window(run, name, held["date"], low, high)
+    bars = _bars(run, name, low, high, held["date"], answered) if run.due("bars", name) else None
+    question = partial(akshare_bars.factors, name, listed=listed, until=run.end)
+    factors = _table(run, "factors", name, "sina", question, answered)
+    actions = _table(
+        run, "actions", name, "eastmoney data", partial(akshare_bars.corporate_actions, name), answered
+    )
+    if factors is not None or actions is not None:
+        known = held if bars is None else pl.concat([bars[1].frame, held.select(bars[1].frame.columns)])
+        told = exdates.compare(
+            known.unique(["symbol", "date"], keep="first"),
+            store.factors([name]) if factors is None else factors,
+            store.corporate_actions([name]) if actions is None else actions,
+        )
+        if _ex_dates(run, name, told, low) and factors is not None:
+            factors = None
+            del answered["factors", name]
+    if factors is not None:
+        run.put(store.put_factors, factors, "sina")
+    if actions is not None and actions.height:
+        run.put(store.put_corporate_actions, actions, "eastmoney")
+    if bars is not None:
         who, fetched = bars
-        written = run.put(run.store.put_bars, fetched.frame, who)
+        written = run.put(store.put_bars, fetched.frame, who)
         for count in _COUNTED:
             run.report.rows[count] = run.report.rows.get(count, 0) + getattr(written, count)
         run.report.made_up += fetched.made_up
-        _holes(run, name, fetched.frame["date"].to_list(), held, asked_from, high)
-    _ex_dates(run, name, asked_from, answered)
+        _holes(run, name, fetched.frame["date"].to_list(), held["date"], low, high)
     if run.closed in run.holes.get(name, []):
         answered.pop(("bars", name), None)  # owed until a suspension explains it
     if answered:
@@ -81,10 +94,9 @@ def _bars(
     only_absent = True
     for provider in run.providers:
         who = PROVIDERS[provider]
+        question = partial(akshare_bars.bars, provider, name, low, high, run.is_session)
         try:
-            fetched, sha256 = run.ask(
-                who, partial(akshare_bars.bars, provider, name, low, high, run.is_session)
-            )
+            fetched, sha256 = run.ask(who, question)
         except VendorError as error:
             words.append(str(error))
             run.report.answered |= isinstance(error, Absent)
@@ -104,21 +116,33 @@ def _bars(
 
 
 def _table(
-    run: Run,
-    what: str,
-    name: Symbol,
-    who: str,
-    question: Callable[[], pl.DataFrame],
-    write: Callable[..., Written],
-    answered: _Answered,
-) -> None:
+    run: Run, what: str, name: Symbol, who: str, question: Callable[[], pl.DataFrame], answered: _Answered
+) -> pl.DataFrame | None:
+    """Another table's rows; None where they are not due or were not got, which is noted."""
+    if not run.due(what, name):
+        return None
     try:
-        found, sha256 = run.ask(who, question)
+        found, answered[what, name] = run.ask(who, question)
     except VendorError as error:
         run.report.tables[f"{what} {name}"] = str(error)
-        return
-    run.put(write, found, who.split()[0])
-    answered[what, name] = sha256
+        return None
+    return found
+
+
+def _ex_dates(run: Run, name: Symbol, told: exdates.ExDates, low: dt.date) -> bool:
+    """Report what does not agree from ``low`` on; True where a recent distribution has no factor yet."""
+    late = False
+    for day in told.missing.filter(pl.col("date") >= low)["date"]:
+        text = f"the distribution on {day} has no adjustment factor"
+        if day >= run.recent():
+            run.report.tables[f"factors {name}"] = text
+            late = True
+        else:
+            run.report.doubts.append(f"{name}: {text}")
+    for _, day, step, expected in told.doubtful.filter(pl.col("date") >= low).iter_rows():
+        other = f"dividends give {expected:.5f}" if expected else "no dividend is known (a rights issue?)"
+        run.report.doubts.append(f"{name}: the factor steps by {step:.5f} on {day}; {other}")
+    return late
 
 
 def _holes(run: Run, name: Symbol, got: list[dt.date], held: pl.Series, low: dt.date, high: dt.date) -> None:
@@ -128,22 +152,3 @@ def _holes(run: Run, name: Symbol, got: list[dt.date], held: pl.Series, low: dt.
     have = set(got)
     if holes := [s for s in run.sessions if low <= s <= min(high, run.closed) and s not in have]:
         run.holes[name] = holes
-
-
-def _ex_dates(run: Run, name: Symbol, low: dt.date, answered: _Answered) -> None:
-    """Compare factors with dividends where either is new; a recent factor that is missing stays owed."""
-    if not {("factors", str(name)), ("actions", str(name))} & set(answered):
-        return
-    found = exdates.compare(
-        run.store.bars([name], basis="raw"), run.store.factors([name]), run.store.corporate_actions([name])
-    )
-    for day in found.missing.filter(pl.col("date") >= low)["date"]:
-        text = f"a distribution on {day} has no adjustment factor"
-        if day >= run.recent():
-            run.report.tables[f"factors {name}"] = text
-            answered.pop(("factors", name), None)
-        else:
-            run.report.doubts.append(f"{name}: {text}")
-    for _, day, step, expected in found.doubtful.filter(pl.col("date") >= low).iter_rows():
-        told = f"dividends give {expected:.5f}" if expected else "no dividend is known (a rights issue?)"
-        run.report.doubts.append(f"{name}: the factor steps by {step:.5f} on {day}; {told}")
