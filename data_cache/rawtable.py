@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,7 +120,7 @@ def _text(path: Path, content: bytes) -> RawTable:
             f"{path.name} {_looks_like(content)}, not a table; save it as CSV (UTF-8 or GBK) or Parquet"
         )
     text = _decoded(path, content)
-    head = text.partition("\n")[0].rstrip("\r")
+    head = text.partition("\n")[0]
     separator = max(",\t;|", key=head.count)
     headings = [h.strip() for h in next(csv.reader([head], delimiter=separator), [])]
     if len(headings) < 2:
@@ -153,6 +154,7 @@ def _text(path: Path, content: bytes) -> RawTable:
 def _refuse_ragged(path: Path, text: str, separator: str, width: int) -> None:
     """Name the first line with more or fewer fields than headings; polars pads a short one in silence."""
     reader = csv.reader(io.StringIO(text), delimiter=separator)
+    csv.field_size_limit(sys.maxsize)  # an open quotation mark makes the rest of the file one field
     for fields in reader:
         if fields and len(fields) != width:
             raise IntegrityError(
@@ -165,7 +167,8 @@ def _refuse_ragged(path: Path, text: str, separator: str, width: int) -> None:
 def _decoded(path: Path, content: bytes) -> str:
     for encoding in ("utf-8-sig", "gb18030"):
         try:
-            return content.decode(encoding).lstrip("\r\n")
+            text = content.decode(encoding)
+            return text.replace("\r\n", "\n").replace("\r", "\n").lstrip("\n")
         except UnicodeDecodeError:
             continue
     raise UsageError(f"{path.name} is neither UTF-8 nor GBK text; save it in one of the two")

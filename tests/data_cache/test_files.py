@@ -109,6 +109,20 @@ def test_unknown_amounts_are_null(plain: pl.DataFrame, tmp_path: Path, empty: st
     assert found.drop("amount").equals(plain.drop("amount"))
 
 
+@pytest.mark.parametrize("ending", ["\r\n", "\r"])
+def test_other_line_endings_keep_their_line_numbers(plain: pl.DataFrame, tmp_path: Path, ending: str) -> None:
+    assert one(write(tmp_path, BARS.replace("\n", ending))).equals(plain)
+    with pytest.raises(IntegrityError, match="line 3"):
+        read_table(write(tmp_path, BARS.replace("25.80", "x").replace("\n", ending)))
+
+
+def test_an_open_quotation_mark_is_one_clear_error(tmp_path: Path) -> None:
+    rows = BARS.splitlines()[1] + "\n"
+    text = BARS.replace("002837.SZ,2024-01-03", '"002837.SZ,2024-01-03') + rows * 4000
+    with pytest.raises(AshareError, match=r"daily\.csv"):
+        read_table(write(tmp_path, text))
+
+
 def test_grouped_digits(plain: pl.DataFrame, tmp_path: Path) -> None:
     assert one(write(tmp_path, BARS.replace("1200000", '"1,200,000"'))).equals(plain)
 
@@ -312,6 +326,48 @@ def test_any_bytes_give_tables_or_one_clear_error(
         return
     with pytest.raises(AshareError, match=re.escape(name)):
         read_table(path)
+
+
+_NOISE = st.sampled_from(
+    [
+        '"',
+        ",",
+        "\n",
+        "\r",
+        "é",
+        "万",
+        "1e400",
+        "9" * 25,
+        "None",
+        "2024-02-30",
+        "[]",
+        "|",
+        ";",
+        "T",
+        "nan",
+        "１",
+        "<",
+    ]
+)
+
+
+@given(
+    cuts=st.lists(st.tuples(st.integers(0, len(BARS)), st.integers(0, 12), _NOISE), min_size=1, max_size=4)
+)
+def test_a_damaged_file_gives_tables_or_one_clear_error(
+    cuts: list[tuple[int, int, str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    text = BARS
+    for at, length, noise in cuts:
+        text = text[:at] + noise + text[at + length :]
+    path = write(tmp_path_factory.getbasetemp(), text, "damaged.csv")
+    try:
+        tables = read_table(path)
+    except AshareError as error:
+        said = str(error)
+    else:
+        said = "damaged.csv" if all(table.frame.height for table in tables) else "an empty table"
+    assert "damaged.csv" in said
 
 
 @given(cut=st.integers(0, 2000))
