@@ -41,14 +41,22 @@ Day = dt.date | str | None
 class NoteLike(Protocol):
     """What ``put_note`` needs to know of a note; the columns of the schema ``Notes``."""
 
-    note_id: str
-    sha256: str
-    path: str | None
-    title: str | None
-    source: str | None
-    speaker: str | None
-    published_at: dt.datetime
-    text: str
+    @property
+    def note_id(self) -> str: ...  # noqa: D102 - a column of Notes
+    @property
+    def sha256(self) -> str: ...  # noqa: D102 - a column of Notes
+    @property
+    def path(self) -> str | None: ...  # noqa: D102 - a column of Notes
+    @property
+    def title(self) -> str | None: ...  # noqa: D102 - a column of Notes
+    @property
+    def source(self) -> str | None: ...  # noqa: D102 - a column of Notes
+    @property
+    def speaker(self) -> str | None: ...  # noqa: D102 - a column of Notes
+    @property
+    def published_at(self) -> dt.datetime: ...  # noqa: D102 - a column of Notes
+    @property
+    def text(self) -> str: ...  # noqa: D102 - a column of Notes
 
 
 @dataclass(frozen=True, slots=True)
