@@ -15,7 +15,8 @@ __all__ = ["Certainty", "is_negated"]
 
 _NEAR = 7  # characters from 不 to what it denies
 _FAR = 20  # and from 没有
-_LEVELS = frozenset({"value_share", "gross_margin", "supplier_share", "power_threshold"})  # 大概率是40%: a level, hedged
+# 大概率是40% is a level told with a hedge, no view of the future
+_LEVELS = frozenset({"value_share", "gross_margin", "supplier_share", "power_threshold"})
 
 
 class Certainty:
@@ -31,7 +32,9 @@ class Certainty:
         self.past = lexicon.mask("past")
         self.defaults = lexicon.certainty
 
-    def of(self, kind: str, clauses: list[Clause], first: int, lo: int, hi: int, year: int) -> tuple[str, list[Hit]]:
+    def of(
+        self, kind: str, clauses: list[Clause], first: int, lo: int, hi: int, year: int
+    ) -> tuple[str, list[Hit]]:
         """The certainty of an event in ``clauses[lo : hi + 1]`` of a sentence starting at ``first``, and its cues."""
         default = self.defaults[kind]
         if default != "fact":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import io
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -24,11 +25,12 @@ def implied_dates(text: str, path: str | None = None) -> str:
     for day in _days(text):
         if earliest is None or day > earliest:
             earliest, why = day, f"the text names {day}"
-    with (files("signals") / "data" / "first_public.csv").open(encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
-            since = dt.date.fromisoformat(row["since"])
-            if (earliest is None or since > earliest) and row["surface"].lower() in text.lower():
-                earliest, why = since, f"it mentions {row['surface']} ({row['what']})"
+    table = (files("signals") / "data" / "first_public.csv").read_text("utf-8")
+    lowered = text.lower()
+    for row in csv.DictReader(io.StringIO(table)):
+        since = dt.date.fromisoformat(row["since"])
+        if (earliest is None or since > earliest) and row["surface"].lower() in lowered:
+            earliest, why = since, f"it mentions {row['surface']} ({row['what']})"
     said = []
     if earliest:
         said.append(f"its content implies {earliest} or later: {why}")

@@ -50,10 +50,8 @@ def decode(path: Path, raw: bytes) -> str:
     Raises:
         UsageError: the bytes are no text in UTF-8, UTF-16 with a mark, GB18030 or anything recognised.
     """
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encodings = ["utf-16"]
-    else:
-        encodings = ["utf-8-sig", "gb18030"]
+    utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    encodings = ["utf-16"] if utf16 else ["utf-8-sig", "gb18030"]
     for encoding in encodings:
         try:
             text = raw.decode(encoding)

@@ -4,6 +4,7 @@
 2. ``signals.match.candidates``    rules met by the classes in a window of clauses
 3. ``signals.merge``               one statement, one event; repetitions folded into the first telling
 4. ``_row``                        subject, companies to symbols, links of the chain, amounts, time
+5. ``signals.review``              a reviewer's corrections beside the note, which win
 
 ``extract`` gives the events; ``explain`` gives, for the same events, the rule and the words that made each.
 """
@@ -23,12 +24,13 @@ from signals.event_time import occurred_on
 from signals.lexicon import Lexicon, lexicon
 from signals.match import Candidate, candidates
 from signals.merge import drop_shadowed, fold_repeats, within_sentence
-from signals.sentences import Scan, scan
+from signals.review import apply_review, has_review, read_review, review_path
+from signals.sentences import Hit, Scan, scan
 
 if TYPE_CHECKING:
     from signals.note import Note
 
-__all__ = ["EXTRACTOR", "explain", "extract", "extract_all"]
+__all__ = ["EXTRACTOR", "attributes", "explain", "extract", "extract_all"]
 
 EXTRACTOR = "rules:1"
 """Named in every event; the number rises when tables or code change what a note gives."""
@@ -59,9 +61,11 @@ _NAMES = {
     "num_times": "multiple", "num_rate": "rate", "num_bp": "rate_change", "num_voltage": "voltage",
 }  # fmt: skip
 _BARE = {"gross_margin": ("fraction", 0.01)}  # 毛利率三四十 is in per cent, though nobody says so
-_SYMBOL_KINDS_OF_SUBJECT = frozenset(
-    {"supplier_share", "supplier_position", "supplier_win", "supplier_certification"}
-)
+_DEMAND = frozenset({
+    "power_threshold", "penetration_view", "asic_adoption", "rack_adoption", "rack_delay", "rack_ramp",
+    "chip_delay", "chip_launch", "chip_demand", "capex_guidance", "policy_pue", "ai_launch",
+    "export_control", "tariff", "decoupling", "market_size",
+})  # fmt: skip
 
 
 def extract(
@@ -85,10 +89,28 @@ def extract_all(notes: Iterable[Note], *, ingested_at: dt.datetime | None = None
     """The events of several notes in one frame; see ``extract``."""
     lex, now = lexicon(), ingested_at or dt.datetime.now(dt.UTC)
     rows: list[tuple[Any, ...]] = []
+    reviewed: list[Note] = []
     for note in notes:
         found, told = _found(note, lex)
         rows.extend(_row(c, found, note, lex, now) for c in told)
-    return Events.validate(pl.DataFrame(rows, schema=_schema(), orient="row"), cast=True)
+        if has_review(note):
+            reviewed.append(note)
+    events = pl.DataFrame(rows, schema=_schema(), orient="row")
+    for note in reviewed:
+        events = apply_review(events, note, read_review(review_path(note)), now)
+    return Events.validate(events, cast=True)
+
+
+def attributes(text: str, kind: str) -> dict[str, Any]:
+    """What the tables read in a quoted span: symbols, segments and magnitudes; for extractors other than rules."""
+    lex = lexicon()
+    found = scan(text, lex)
+    rule = next((r for r in lex.rules if r.kind == kind), lex.rules[0])
+    whole = Candidate(
+        rule, 0, 0, len(found.clauses) - 1, Hit(0, 1, 0, None, "quote"), [], None, False, 0, "fact"
+    )
+    symbols, segments = _reach(whole, found, lex)
+    return {"symbols": symbols, "segments": segments, "magnitudes": _magnitudes(whole, found)}
 
 
 def explain(note: Note) -> pl.DataFrame:
@@ -206,24 +228,39 @@ def _when(c: Candidate, found: Scan, note: Note) -> dt.date | None:
 
 
 def _reach(c: Candidate, found: Scan, lex: Lexicon) -> tuple[list[str], list[str]]:
-    """The symbols named and the links of the chain it bears on; both empty means the whole basket."""
+    """The symbols named and the links of the chain it bears on; both empty means the whole basket.
+
+    What buyers of cooling do (a chip, a rack, a budget) bears on those who sell it, not on the buyer's stock.
+    """
     symbols: dict[str, None] = {}
     segments: dict[str, None] = {}
     rivals: dict[str, None] = {}
+    demand = c.rule.kind in _DEMAND
     entities = [h.entity for k in found.clauses[c.lo : c.hi + 1] for h in k.hits if h.entity]
     if c.subject and c.carried:
         entities.append(c.subject)
-    company = lex.mask("supplier|buyer|chipmaker|firm|company")
+    company, customer, part = _companies(lex)
     for entity in entities:
+        if demand and (entity.mask & customer or not entity.mask & (part | company)):
+            continue
         if entity.symbols:
             symbols |= dict.fromkeys(entity.symbols)
         elif entity.mask & company:
             rivals |= dict.fromkeys(entity.segments)
         else:
             segments |= dict.fromkeys(entity.segments)
-    if not symbols and not segments and c.rule.kind in _SYMBOL_KINDS_OF_SUBJECT:
+    if not symbols and not segments and not demand:
         segments = rivals
     return list(symbols), list(segments)
+
+
+@cache
+def _companies(lex: Lexicon) -> tuple[int, int, int]:
+    return (
+        lex.mask("supplier|buyer|chipmaker|firm|company"),
+        lex.mask("chipmaker|serverco|buyer|idc|telco"),
+        lex.mask("part|optical|powergear"),
+    )
 
 
 def _magnitudes(c: Candidate, found: Scan) -> list[dict[str, Any]]:

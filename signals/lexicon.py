@@ -11,6 +11,7 @@ Classes become bits, so that "does this clause hold a delay and a rack" is two a
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -55,7 +56,9 @@ class Rule:
     name: str
     kind: str
     anchor: int
-    needs: tuple[tuple[int, bool], ...]  # classes, and whether the sentence before may bring them (^ in the table)
+    needs: tuple[
+        tuple[int, bool], ...
+    ]  # classes, and whether the sentence before may bring them (^ in the table)
     unless: int
     window: int
     polarity: int
@@ -86,8 +89,7 @@ class Lexicon:
 
 
 def _rows(name: str) -> list[dict[str, str]]:
-    with (files("signals") / "data" / name).open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
+    return list(csv.DictReader(io.StringIO((files("signals") / "data" / name).read_text("utf-8"))))
 
 
 @cache
@@ -98,9 +100,9 @@ def kinds() -> tuple[dict[str, str], ...]:
 
 # Classes that come from numbers and patterns (signals/quantities.py), not from the word lists.
 _COMPUTED = (
-    "num_power num_pct num_money num_energy num_count num_times num_year num_ratio num_bare num_magnitude "
-    "num_voltage num_rate num_bp themore fromto rhetoric"
-).split()
+    "num_power", "num_pct", "num_money", "num_energy", "num_count", "num_times", "num_year", "num_ratio",
+    "num_bare", "num_magnitude", "num_voltage", "num_rate", "num_bp", "themore", "fromto", "rhetoric",
+)  # fmt: skip
 
 
 @cache
@@ -123,6 +125,7 @@ def lexicon() -> Lexicon:
         )
         for row in entity_rows
     }
+    alias_rows += _universe_names(entities, empty)
     cues: dict[str, int] = {}
     for row in cue_rows:
         for surface in row["surfaces"].split("|"):
@@ -162,6 +165,28 @@ def lexicon() -> Lexicon:
         for i, row in enumerate(rule_rows)
     )
     return Lexicon(automaton, bits, rules, {row["kind"]: row["certainty"] for row in kinds()})
+
+
+def _universe_names(entities: dict[str, Entity], lex: Lexicon) -> list[dict[str, str]]:
+    """Companies of the universe tables the entity table lacks, added to ``entities``; their names as aliases."""
+    from data_cache.universe import load_universe, universes
+
+    mask = lex.mask("supplier|domestic")
+    aliases = []
+    for universe in universes():
+        for row in load_universe(universe).select("symbol", "name", "segment").iter_rows(named=True):
+            if row["name"] not in entities:
+                entities[row["name"]] = Entity(row["name"], mask, (row["symbol"],), (row["segment"],))
+                aliases.append(
+                    {
+                        "surface": row["name"],
+                        "entity": row["name"],
+                        "relation": "name",
+                        "needs": "",
+                        "unless": "",
+                    }
+                )
+    return aliases
 
 
 def _ascii(character: str) -> bool:

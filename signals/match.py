@@ -77,9 +77,10 @@ def candidates(found: Scan, year: int) -> list[Candidate]:
     """Every rule met, in order of place; several may speak of the same words. ``year`` is the note's."""
     masks = _masks()
     out: list[Candidate] = []
-    for number, (first, stop, _, asks) in enumerate(found.sentences):
+    for number, (first, end, paragraph, asks) in enumerate(found.sentences):
+        stop = end
         if asks:
-            if stop - first <= 3 or found.sentences[number][2] < 0:
+            if stop - first <= 3 or paragraph < 0:
                 continue
             stop -= 2  # what leads up to a question is said, not asked
         clauses = found.clauses
@@ -228,10 +229,7 @@ def _polarity(
         cues.append(denied)
     for name, bits in (("down", masks.down), ("low", masks.low)):
         if name in flips and mask & bits:
-            for c in clauses[lo : hi + 1]:
-                for h in c.hits:
-                    if h.mask & bits:
-                        cues.append(h)
+            cues += [h for c in clauses[lo : hi + 1] for h in c.hits if h.mask & bits]
             sign = -abs(sign) if not (denied and "neg" in flips) else abs(sign)
             break
     if "rival" in flips:

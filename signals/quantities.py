@@ -52,17 +52,17 @@ _PAIR = re.compile(r"^([一二三四五六七八九])([二三四五六七八九]
 
 # unit in the text -> class, unit in the event, factor
 _UNITS: dict[str, tuple[str, str, float]] = {
-    **{u: ("num_power", "kW", 1.0) for u in ("千瓦", "kw")},
-    **{u: ("num_power", "kW", 1e3) for u in ("兆瓦", "mw")},
-    **{u: ("num_power", "kW", 1e6) for u in ("吉瓦", "gw")},
-    **{u: ("num_power", "W", 1.0) for u in ("瓦", "w")},
-    **{u: ("num_energy", "kWh", 1.0) for u in ("度", "度电", "千瓦时", "kwh")},
-    **{u: ("num_voltage", "V", 1.0) for u in ("伏", "v")},
+    **dict.fromkeys(("千瓦", "kw"), ("num_power", "kW", 1.0)),
+    **dict.fromkeys(("兆瓦", "mw"), ("num_power", "kW", 1000.0)),
+    **dict.fromkeys(("吉瓦", "gw"), ("num_power", "kW", 1000000.0)),
+    **dict.fromkeys(("瓦", "w"), ("num_power", "W", 1.0)),
+    **dict.fromkeys(("度", "度电", "千瓦时", "kwh"), ("num_energy", "kWh", 1.0)),
+    **dict.fromkeys(("伏", "v"), ("num_voltage", "V", 1.0)),
     "千伏": ("num_voltage", "V", 1e3),
-    **{u: ("num_pct", "fraction", 0.01) for u in ("%", "个点", "百分点", "个百分点")},
+    **dict.fromkeys(("%", "个点", "百分点", "个百分点"), ("num_pct", "fraction", 0.01)),
     "成": ("num_pct", "fraction", 0.1),
-    **{u: ("num_money", "CNY", 1.0) for u in ("元", "人民币", "块钱", "rmb")},
-    **{u: ("num_money", "USD", 1.0) for u in ("美元", "美金", "刀", "usd")},
+    **dict.fromkeys(("元", "人民币", "块钱", "rmb"), ("num_money", "CNY", 1.0)),
+    **dict.fromkeys(("美元", "美金", "刀", "usd"), ("num_money", "USD", 1.0)),
     "欧元": ("num_money", "EUR", 1.0),
     "英镑": ("num_money", "GBP", 1.0),
     "日元": ("num_money", "JPY", 1.0),
@@ -87,9 +87,9 @@ def find_quantities(text: str) -> list[Quantity]:
 
 def _read(m: re.Match[str]) -> Quantity | None:
     hi_text, unit_text = m["hi"], m["unit"] or ""
-    if (not unit_text or unit_text in _CLASSIFIERS) and len(hi_text) == 1 and hi_text in _SMALL:
-        if not (m["pct"] or m["mult"] or m["lo"]):
-            return None  # 一个, 两, 三种: counting words, not amounts
+    counting = (not unit_text or unit_text in _CLASSIFIERS) and len(hi_text) == 1 and hi_text in _SMALL
+    if counting and not (m["pct"] or m["mult"] or m["lo"]):
+        return None  # 一个, 两, 三种: counting words, not amounts
     low, high = _value(hi_text, m["mult"])
     if low is None:
         return None
@@ -103,8 +103,8 @@ def _read(m: re.Match[str]) -> Quantity | None:
     elif m["tail"] in ("以下", "以内"):
         low = None
     cls, unit, factor = _unit(unit_text, m)
-    scale = lambda v: None if v is None else round(v * factor, 10)  # noqa: E731 - one use, one line
-    low, high = scale(low), scale(high)
+    low = None if low is None else round(low * factor, 10)
+    high = None if high is None else round(high * factor, 10)
     if low is not None and high is not None and low > high:
         low, high = high, low
     return Quantity(m.start(), m.end(), cls, unit, low, high)

@@ -23,10 +23,19 @@ _CUT = re.compile(r"(?<!对吧)(?<!是吧)[。!?;\n]+|(?<!\d)[,:()]|[,:()](?!\d)
 _TURN = re.compile(r"^([^\n:,。?!]{1,8}):[^\n]*(?:\n(?![^\n:,。?!]{1,8}:)[^\n]*)*", re.MULTILINE)
 _TINY = 3
 _RHETORICAL = re.compile(r"(?:不是|难道)[^。!?;\n]*[吗]?\?")
-_PATTERNS = (("themore", re.compile(r"越(?!来)[^,。!?;\n越]{1,8},?[^,。!?;\n越]{0,12}越(?!来)")),
-             ("fromto", re.compile(r"(?:从|由)[^,。!?;\n]{1,12}(?:向|到|升级|转)|单相向|单向向")),
-             ("delay", re.compile(r"(?:本来|原来|原定|原计划|之前)说?[^。!?;\n]{1,24}(?:现在(?:要|得|看要)?(?:等|推|挪|到)|往后|要等到|等到)")),
-             ("rhetoric", re.compile(r"不是[^,。!?;\n]*(?:嘛|吗)")))  # fmt: skip
+_PATTERNS = (
+    ("themore", re.compile(r"越(?!来)[^,。!?;\n越]{1,8},?[^,。!?;\n越]{0,12}越(?!来)")),
+    ("fromto", re.compile(r"(?:从|由)[^,。!?;\n]{1,12}(?:向|到|升级|转)|单相向|单向向")),
+    # 本来说八月出,现在要等到明年: a delay that no single word tells
+    (
+        "delay",
+        re.compile(
+            r"(?:本来|原来|原定|原计划|之前)说?[^。!?;\n]{1,24}"
+            r"(?:现在(?:要|得|看要)?(?:等|推|挪|到)|往后|要等到|等到)"
+        ),
+    ),
+    ("rhetoric", re.compile(r"不是[^,。!?;\n]*(?:嘛|吗)")),
+)
 
 
 @dataclass(slots=True, eq=False)
