@@ -41,10 +41,12 @@ def import_(
 
     Headings of one's own: `ashare import daily.csv --map date=成交日,close=最新价 --volume-unit lots`
 
+    The dated public events this library ships: `ashare import timeline`
+
     An export, into a new store: `ashare import backup/ --db restored.duckdb`
 
     Args:
-        files: Parquet, CSV or .csv.gz files, or one folder `ashare export` wrote.
+        files: Parquet, CSV or .csv.gz files, one folder `ashare export` wrote, or the word timeline.
         basis: How prices are adjusted: raw as traded, qfq forward, hfq backward. Default: what the file's
             name says, else raw where every price is a whole number of fen; otherwise you are asked.
         columns: Headings we do not know: OURS=THEIRS, separated by commas.
@@ -96,6 +98,12 @@ def _restore(files: tuple[Path, ...], common: Common) -> int:
 
 def _read(path: Path, **how: str | None) -> tuple[Table, ...]:
     """One file's tables; a table of dated events goes to the timeline's own reader."""
+    if str(path) == "timeline" and not path.exists():
+        from data_cache.files import Table
+        from signals.timeline import timeline
+
+        events = timeline()
+        return (Table(path, "events", events, "timeline", None, ("the dated events this library ships",)),)
     from data_cache.files import Table, read_table
     from data_cache.rawtable import read_raw
 

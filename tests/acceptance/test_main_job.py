@@ -105,12 +105,12 @@ def test_the_real_run(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     _json(capsys, "extract", str(call), "--known-at", "2025-08-31T15:00+08:00", "--db", db)
     _json(capsys, "extract", str(essay), "--known-at", "2023-03-26", "--db", db)
     events = pl.DataFrame(_json(capsys, "events", "--db", db)["events"], infer_schema_length=None)
-    assert set(events.filter(pl.col("source") != "timeline")["kind"]) >= {
+    assert set(events.filter(pl.col("source") != "event_timeline")["kind"]) >= {
         "rack_delay", "chip_delay", "asic_adoption", "rack_adoption", "penetration_view", "supplier_certification",
         "value_share", "risk", "recommendation", "rate_hike", "bank_failure", "national_tech_plan", "decoupling",
         "chip_demand",
     }  # fmt: skip
-    assert events.filter(pl.col("source") == "timeline").height == 120
+    assert events.filter(pl.col("source") == "event_timeline").height == 120
     got = _json(
         capsys,
         "compare",
