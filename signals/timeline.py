@@ -39,6 +39,7 @@ _COMPILED = {
     "first_public_at": "known_at",
     "polarity_for_liquid_cooling": "polarity",
     "affected_symbols": "symbols",
+    "summary": "title",
 }
 
 
