@@ -1,6 +1,7 @@
 """From events to scores: how hard what is known by a session pushes each symbol, and which event does it.
 
-1. ``_dated``      each event's decision date, and its push: polarity x type weight x certainty weight
+1. ``_dated``      each event's decision date, and its push: polarity x type weight x certainty weight, 0
+                   where it only recalls what is long past
 2. ``_reach``      which symbols it touches, and how much (``exposure``)
 3. ``_decayed``    the push on each session from the decision date on, halved every half-life
 4. ``_spread``     the sum over events by (date, symbol, kind)
@@ -11,7 +12,11 @@
 the events whose decision date is the date or earlier. An event counts for 8 half-lives (then 1/256 of its
 push is left) and not after: that bounds the work and what one old event can do.
 
-The type weights and half-lives are ``data/weights.csv``, with the reason for each. They were written from
+A note that recalls last year's delay tells no news: an event that happened more than ``stale_after_days``
+before it became known pushes nothing. The bound is empty for kinds that describe a level or a period (a market's
+size, a year's earnings), and half a year for those that happen on a day.
+
+The type weights, half-lives and bounds are ``data/weights.csv``, with the reason for each. They were written from
 reasoning about orders, budgets and time alone, before any price was looked at, and are not to be tuned on
 returns: a table fitted to the past would make every backtest on it worthless. The ``strength`` an event
 carries is a copy of its type weight for reading; the table decides here. The certainty weights below are of
@@ -42,9 +47,15 @@ Scores = {"date": pl.Date, "symbol": pl.String, "kind": pl.String, "score": pl.F
 
 @cache
 def weights() -> pl.DataFrame:
-    """The table of kinds: kind, weight (0 to 1), half_life_sessions (trading sessions), why."""
+    """The table of kinds.
+
+    Returns:
+        kind, weight (0 to 1), half_life_sessions (trading sessions), stale_after_days (calendar days from
+        happening to becoming known after which it is no news; null: never stale), why.
+    """
     text = files("signals").joinpath("data", "weights.csv").read_bytes()
-    return pl.read_csv(text, schema_overrides={"weight": pl.Float64, "half_life_sessions": pl.Int64})
+    numbers = {"weight": pl.Float64, "half_life_sessions": pl.Int64, "stale_after_days": pl.Int64}
+    return pl.read_csv(text, schema_overrides=numbers)
 
 
 def scores(
@@ -130,6 +141,7 @@ def contributions(
 def _dated(events: pl.DataFrame, sessions: pl.Series, end: dt.date) -> pl.DataFrame:
     """Events of decisions up to ``end``, with ``decision_date``, undecayed ``push0`` and ``half_life``."""
     known = decided_by(events, sessions, end).sort("event_id")
+    known_on = pl.col("known_at").dt.convert_time_zone("Asia/Shanghai").dt.date()
     _refuse_unknown("event kind", known["kind"], weights()["kind"].to_list())
     _refuse_unknown("certainty", known["certainty"], list(CERTAINTY_WEIGHTS))
     return (
@@ -141,10 +153,14 @@ def _dated(events: pl.DataFrame, sessions: pl.Series, end: dt.date) -> pl.DataFr
             _key("symbols"),
             _key("segments"),
             "decision_date",
+            days=(known_on - pl.col("occurred_on")).dt.total_days(),
         )
         .join(weights(), on="kind", maintain_order="left")
         .with_columns(
-            push0=pl.col("polarity") * pl.col("weight") * pl.col("certainty"), half_life="half_life_sessions"
+            push0=pl.when((pl.col("days") > pl.col("stale_after_days")).fill_null(value=False))
+            .then(0.0)
+            .otherwise(pl.col("polarity") * pl.col("weight") * pl.col("certainty")),
+            half_life="half_life_sessions",
         )
     )
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import polars as pl
 
+from data_cache.symbols import Symbol
 from strategies.book import INVESTED, emit, first_session_of, prepare, require
 
 __all__ = ["LeaderSatellites"]
@@ -53,6 +54,8 @@ class LeaderSatellites:
             min_score=(self.min_score, 0, 10),
             min_history=(self.min_history, 1, 250),
         )
+        if self.leader is not None:  # one spelling inside; a frozen dataclass has no other door
+            object.__setattr__(self, "leader", str(Symbol.parse(self.leader)))
 
     def targets(self, panel: pl.LazyFrame) -> pl.LazyFrame:
         """The book; see docs/design.md."""

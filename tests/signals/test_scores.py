@@ -106,6 +106,19 @@ def test_news_is_the_first_session_alone() -> None:
     assert set(got["date"]) == {SESSIONS[3], SESSIONS[5]}
 
 
+def test_what_happened_long_before_it_was_told_is_no_news() -> None:
+    told = close_of(100)
+    assert TABLE["rack_delay"]["stale_after_days"] == 180
+    for days, push in ((180, -0.8), (181, 0.0), (0, -0.8), (-400, -0.8)):
+        row = event(
+            "a", told, kind="rack_delay", polarity=-1, occurred_on=told.date() - dt.timedelta(days=days)
+        )
+        assert at(all_scores(frame(row)), 100) == pytest.approx(push), days
+    # a year's earnings are told months after the year began: no bound
+    year = event("a", told, kind="earnings", occurred_on=told.date() - dt.timedelta(days=600))
+    assert at(all_scores(frame(year)), 100) == pytest.approx(0.6)
+
+
 def test_an_event_before_the_first_date_asked_still_counts() -> None:
     events = frame(event("a", close_of(3)))
     part = scores(events, CALENDAR, UNIVERSE, start=SESSIONS[8], end=SESSIONS[9])
@@ -155,14 +168,16 @@ def test_the_table_is_complete_and_argues_from_no_return() -> None:
 
 EVENTS = st.lists(
     st.builds(
-        lambda session, minute, kind, polarity, certainty, symbols, segments: {
+        lambda session, minute, kind, polarity, certainty, symbols, segments, occurred: {
             "known_at": dt.datetime.combine(SESSIONS[session], dt.time(minute // 60, minute % 60), SHANGHAI),
             "kind": kind, "polarity": polarity, "certainty": certainty, "symbols": symbols, "segments": segments,
+            "occurred_on": None if occurred is None else SESSIONS[session] - dt.timedelta(occurred),
         },
         st.integers(1, 120), st.integers(0, 1439), st.sampled_from(["asic_adoption", "earnings", "rate_hike"]),
         st.sampled_from([-1, 0, 1]), st.sampled_from(sorted(CERTAINTY_WEIGHTS)),
         st.lists(st.sampled_from(UNIVERSE["symbol"].to_list()), max_size=2),
         st.lists(st.sampled_from(["cdu", "server_switch"]), max_size=2),
+        st.sampled_from([None, 0, 180, 181, 400]),
     ),
     max_size=8,
 )  # fmt: skip
@@ -201,10 +216,16 @@ def test_agrees_with_the_formula_in_plain_python(rows: list[dict[str, Any]]) -> 
                 continue
             for session in range(60, 101):
                 age = session - decided
+                told_late = (
+                    row["occurred_on"] is not None
+                    and kind["stale_after_days"] is not None
+                    and (row["known_at"].date() - row["occurred_on"]).days > kind["stale_after_days"]
+                )
                 if 0 <= age < HORIZON * kind["half_life_sessions"]:
                     key = (SESSIONS[session], symbol, row["kind"])
                     expected[key] = expected.get(key, 0.0) + (
-                        row["polarity"] * kind["weight"] * CERTAINTY_WEIGHTS[row["certainty"]] * reach
+                        (0 if told_late else row["polarity"])
+                        * kind["weight"] * CERTAINTY_WEIGHTS[row["certainty"]] * reach
                         * 0.5 ** (age / kind["half_life_sessions"])
                     )  # fmt: skip
     assert got.keys() == expected.keys()

@@ -49,6 +49,7 @@ def test_a_mistyped_name_is_answered_with_the_nearest(name: str, params: dict[st
         ("asic-drift", {"wins": "maybe"}, "wins is 'maybe'; needs true or false"),
         ("asic-drift", {"max_weight": "nan"}, "max_weight is nan; needs a number"),
         ("asic-drift", {"max_weight": "inf"}, "max_weight is inf; needs at most 1"),
+        ("leader-satellites", {"leader": "envicool"}, "'envicool' is not an A-share symbol"),
         ("momentum", {"lookback": "240", "skip": "10"}, "skip is 10; needs at most 5"),
         ("macro-overlay", {"floor": "0.9", "ceiling": "0.5"}, "ceiling is 0.5; needs at least 0.9"),
     ],

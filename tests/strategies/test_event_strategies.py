@@ -124,8 +124,11 @@ class TestLeaderSatellites:
         assert books(LeaderSatellites().targets(make_panel(names))) == {0: {"A": 0.5}}
 
     def test_a_leader_may_be_named(self, make_panel: Any, books: Books) -> None:
-        got = books(LeaderSatellites(leader="C", leader_weight=0.3).targets(make_panel(self.NAMES)))
-        assert got == {0: {"C": 0.3}}
+        panel = make_panel({**self.NAMES, "301018.SZ": {"exposure": 0.1}})
+        for spelling in ("301018.SZ", "sz301018", "301018"):
+            got = books(LeaderSatellites(leader=spelling, leader_weight=0.3).targets(panel))
+            assert got == {0: {"301018.SZ": 0.3}}
+        assert books(LeaderSatellites(leader="600519").targets(panel)) == {}
 
     def test_satellites_are_those_with_the_best_news(self, make_panel: Any, books: Books) -> None:
         # session 0 is a Monday: looked at on 0, 5, 10, ...
