@@ -107,7 +107,7 @@ def attributes(text: str, kind: str) -> dict[str, Any]:
     found = scan(text, lex)
     rule = next((r for r in lex.rules if r.kind == kind), lex.rules[0])
     whole = Candidate(
-        rule, 0, 0, len(found.clauses) - 1, Hit(0, 1, 0, None, "quote"), [], None, False, 0, "fact"
+        rule, 0, 0, 0, len(found.clauses) - 1, Hit(0, 1, 0, None, "quote"), [], None, False, 0, "fact"
     )
     symbols, segments = _reach(whole, found, lex)
     return {"symbols": symbols, "segments": segments, "magnitudes": _magnitudes(whole, found)}

@@ -26,6 +26,7 @@ class Candidate:
 
     rule: Rule
     sentence: int
+    at: int  # the clause of the anchor
     lo: int
     hi: int
     anchor: Hit
@@ -128,7 +129,7 @@ def _meet(
     for group, _ in rule.needs:
         needed |= group
     cues = [anchor, *(h for c in clauses[lo : hi + 1] for h in c.hits if h.mask & needed), *cues, *sure]
-    return Candidate(rule, number, lo, hi, anchor, cues, subject, carried, polarity, certainty)
+    return Candidate(rule, number, i, lo, hi, anchor, cues, subject, carried, polarity, certainty)
 
 
 _ORDER = ((-1, 1, -2, 2, -3, 3), (1, -1, 2, -2, 3, -3))

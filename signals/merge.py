@@ -41,6 +41,10 @@ _HIDES: dict[str, tuple[str, ...]] = {
     "national_tech_plan": ("investment_commitment",),
 }
 _RUN_ON = frozenset({"risk", "self_promotion", "recommendation"})  # one statement however many names it lists
+# An essay comes back to its topics; they are news once, unless it says something else of them.
+_TOPICS = frozenset({"decoupling", "rate_hike", "bank_failure", "national_tech_plan", "tariff", "ai_launch"})
+_SAME_TOPIC = 0.34
+_SAME_WORDS, _SAME_PAIRS = 0.5, 0.25  # shares of known words, and of pairs of characters, two tellings share
 
 
 def within_sentence(found: list[Candidate], clauses: list[Clause]) -> list[Candidate]:
@@ -65,13 +69,13 @@ def within_sentence(found: list[Candidate], clauses: list[Clause]) -> list[Candi
 
 
 def _one_statement(old: Candidate, new: Candidate, clauses: list[Clause]) -> bool:
-    if new.lo <= old.hi:
+    if new.at == old.at:
         return True
-    if new.lo > old.hi + 1 or new.polarity != old.polarity:
+    if new.polarity != old.polarity or new.lo > old.hi + 1:
         return False
-    amounts = bool(_amounts(clauses, old.lo, old.hi)) and bool(_amounts(clauses, new.lo, new.hi))
-    if new.rule.kind in _RUN_ON:
+    if new.lo <= old.hi or new.rule.kind in _RUN_ON:
         return True
+    amounts = bool(_amounts(clauses, old.at, old.at)) and bool(_amounts(clauses, new.at, new.at))
     own = new.subject is not None and not new.carried and new.subject is not old.subject
     return not amounts and not own
 
@@ -87,38 +91,52 @@ def drop_shadowed(found: list[Candidate]) -> list[Candidate]:
         by_sentence.setdefault(c.sentence, []).append(c)
     kept = []
     for c in found:
-        shadow = any(
-            c.rule.kind in _HIDES.get(other.rule.kind, ())
-            and other.lo - _reach(other, c) <= c.hi
-            and c.lo <= other.hi + _reach(other, c)
-            for other in by_sentence[c.sentence]
-        )
+        shadow = any(_hides(other, c) for other in by_sentence[c.sentence])
         if not shadow:
             kept.append(c)
     return kept
 
 
-def _reach(other: Candidate, c: Candidate) -> int:
-    """Clauses beyond its own that a kind hides: an order won tells its share in the next breath."""
-    return 1 if (other.rule.kind, c.rule.kind) == ("supplier_win", "supplier_share") else 0
+def _hides(other: Candidate, c: Candidate) -> bool:
+    if c.rule.kind not in _HIDES.get(other.rule.kind, ()):
+        return False
+    if other.lo <= c.at <= other.hi:
+        return True
+    # an order won tells its share in the next breath
+    pair = (other.rule.kind, c.rule.kind)
+    return (
+        pair == ("supplier_win", "supplier_share") and c.at == other.hi + 1 and c.certainty == other.certainty
+    )
 
 
 def fold_repeats(found: list[Candidate], scan: Scan) -> list[Candidate]:
     """Things said again, folded into the first telling."""
-    told: dict[tuple[object, ...], list[tuple[Candidate, frozenset[str]]]] = {}
+    told: dict[tuple[object, ...], list[tuple[Candidate, frozenset[str], frozenset[str]]]] = {}
+    text = scan.squeezed.text
     kept = []
+    spans: set[tuple[str, int, int]] = set()
     for c in sorted(found, key=lambda c: (c.lo, c.hi, c.rule.order)):
+        if (c.rule.kind, c.lo, c.hi) in spans:
+            continue  # one kind is told once by the same words
+        spans.add((c.rule.kind, c.lo, c.hi))
         amounts = tuple((q.low, q.high) for q in _amounts(scan.clauses, c.lo, c.hi))
         subject = c.subject.name if c.subject and not (amounts and c.rule.kind == "market_size") else None
-        key = (c.rule.kind, subject, c.polarity, c.certainty, amounts)
-        words = frozenset(
-            scan.squeezed.text[h.start : h.end] for k in scan.clauses[c.lo : c.hi + 1] for h in k.hits
-        )
-        for first, said in told.setdefault(key, []):
-            if amounts or len(words & said) > 0.6 * max(1, len(words | said)):
+        said = scan.clauses[c.lo : c.hi + 1]
+        words = frozenset(text[h.start : h.end] for k in said for h in k.hits)
+        pairs = frozenset(text[i : i + 2] for k in said for i in range(k.start, k.end - 1))
+        alike = told.setdefault((c.rule.kind, subject, c.polarity, c.certainty, amounts), [])
+        for first, words_, pairs_ in alike:
+            topic = c.rule.kind in _TOPICS and _alike(words, words_) >= _SAME_TOPIC
+            same = _alike(words, words_) >= _SAME_WORDS and _alike(pairs, pairs_) >= _SAME_PAIRS
+            if amounts or same or topic:
                 first.repeats.append((c.lo, c.hi))
                 break
         else:
-            told[key].append((c, words))
+            alike.append((c, words, pairs))
             kept.append(c)
     return kept
+
+
+def _alike(a: frozenset[str], b: frozenset[str]) -> float:
+    """The Jaccard index: 1 for the same sets, 0 for sets with nothing in common."""
+    return len(a & b) / max(1, len(a | b))

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 __all__ = ["Squeezed", "fold", "squeeze"]
@@ -14,6 +15,7 @@ __all__ = ["Squeezed", "fold", "squeeze"]
 _BLANKS = " \t\r\v\f\xa0\u3000\u200b\u200c\u200d\ufeff\u2002\u2003\u2009"
 _FILLERS = "啊呢呀哦呃嗯噢呐"
 _DROPPED = frozenset(_BLANKS + _FILLERS)
+_RUN = re.compile(f"[{re.escape(_BLANKS + _FILLERS)}]+")
 _TABLE: dict[int, int | None] = {
     **{0xFF01 + i: 0x21 + i for i in range(94)},
     **{ord(c): ord(c.lower()) for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"},
@@ -46,9 +48,14 @@ def squeeze(text: str, start: int = 0) -> Squeezed:
     >>> s.text, s.original(0, 4)
     ('azic,上液冷', (0, 5))
     """
-    dropped = _DROPPED
     body = text[start:] if start else text
-    return Squeezed(fold(body), [i for i, c in enumerate(body, start) if c not in dropped])
+    offsets: list[int] = []
+    kept = start
+    for m in _RUN.finditer(text, start):
+        offsets.extend(range(kept, m.start()))
+        kept = m.end()
+    offsets.extend(range(kept, len(text)))
+    return Squeezed(fold(body), offsets)
 
 
 def fold(surface: str) -> str:

@@ -89,7 +89,8 @@ def _read_all(files: list[Path], flags: dict[str, str | None]) -> tuple[list[Not
     from data_cache.errors import UndatedNote
     from signals.note import read_note
 
-    notes, refused = [], []
+    notes: list[Note] = []
+    refused: list[AshareError] = []
     for path in files:
         try:
             if len(files) == 1:
