@@ -16,6 +16,7 @@ __all__ = ["colours", "costs", "curves", "library", "refused"]
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F5AA8", "#8C6D31", "#444444")
 """Okabe and Ito's colours, told apart by colour-blind readers too, and three more."""
 INDEX_COLOUR = "#888888"
+ABOVE = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "traceorder": "normal"}
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans CJK SC', sans-serif"
 
 
@@ -84,7 +85,7 @@ def curves(comparison: Comparison, events: pl.DataFrame) -> str:
     figure.update_layout(
         height=760,
         hovermode="x unified",
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "entrywidth": 150},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "entrywidth": 165},
         margin={"t": 110},
         updatemenus=[
             {
@@ -152,8 +153,8 @@ def refused(comparison: Comparison) -> str:
         ]
     )
     figure.update_layout(
-        barmode="stack", height=90 + 38 * len(names), xaxis_title="orders", yaxis={"autorange": "reversed"},
-        showlegend=True,
+        barmode="stack", height=120 + 38 * len(names), xaxis_title="orders", yaxis={"autorange": "reversed"},
+        showlegend=True, legend=ABOVE,
     )  # fmt: skip
     return _html(figure, "refused")
 
