@@ -54,14 +54,22 @@ class _Masks:
         self.mixed = lex.mask("mixed")
         self.domestic = lex.mask("domestic")
         self.rival = lex.mask("rival|taiwan|foreign")
+        self.named_rival = lex.mask("rival|taiwan")
+        self.relief = lex.mask("relief")
+        # what a figure in the next clause may come with and still belong to this one
+        self.soft = lex.mask(
+            "up|down|low|high|slow|faster|past|forecast|maybe|hedge|half|neg|negfar|ignored|opinion|foreign|domestic"
+        )
         self.question = lex.mask("question")
         self.numbers = lex.mask("num_pct|num_money|num_count|num_power|num_bare|half")
+        self.bare = lex.mask("num_bare")
+        self.figures = lex.mask("num_pct|num_money|num_bare")
         self.anchors = 0
         for rule in lex.rules:
             self.anchors |= rule.anchor
 
-    def rules_for(self, mask: int) -> tuple[Rule, ...]:
-        return _rules_for(mask)
+
+_SERIES = frozenset({"gross_margin", "supplier_share", "earnings", "capex_guidance"})
 
 
 @cache
@@ -81,9 +89,9 @@ def candidates(found: Scan, year: int) -> list[Candidate]:
     for number, (first, end, paragraph, asks) in enumerate(found.sentences):
         stop = end
         if asks:
-            if stop - first <= 3 or paragraph < 0:
+            if stop - first < 3 or paragraph < 0:
                 continue
-            stop -= 2  # what leads up to a question is said, not asked
+            stop -= 1  # what leads up to a question is said, not asked
         clauses = found.clauses
         if any(c.mask & masks.question for c in clauses[first:stop]):
             continue
@@ -119,6 +127,14 @@ def _meet(
     if window is None:
         return None
     lo, hi, mask = window
+    if hi == i and rule.kind in _SERIES and mask & masks.numbers and hi + 1 < stop:
+        following = clauses[hi + 1]
+        if (
+            following.mask & masks.figures & mask
+            and not following.mask & masks.anchors & ~masks.soft & ~masks.numbers
+        ):
+            hi += 1  # 去年三十五个点,今年只剩二十六: one statement
+            mask |= following.mask
     subject, carried = _subject(rule, lo, hi, first, found)
     denied = is_negated(clauses[i], anchor, masks.neg, masks.negfar, masks.rhetoric)
     polarity, cues = _polarity(rule, mask, subject, denied, lo, hi, clauses, masks)
@@ -233,8 +249,11 @@ def _polarity(
             cues += [h for c in clauses[lo : hi + 1] for h in c.hits if h.mask & bits]
             sign = -abs(sign) if not (denied and "neg" in flips) else abs(sign)
             break
+    if "relief" in flips and mask & masks.relief or "falls" in flips and mask & masks.down:
+        sign = abs(sign)
     if "rival" in flips:
-        mine = subject.mask if subject else mask
-        if mine & masks.rival and not mine & masks.domestic:
+        # 海外订单 is where the order comes from, not who won it: a place counts only as the subject
+        mine = subject.mask & masks.rival if subject else mask & masks.named_rival
+        if mine and not (subject.mask if subject else mask) & masks.domestic:
             sign = -sign
     return sign, cues

@@ -22,6 +22,7 @@ _HIDES: dict[str, tuple[str, ...]] = {
     "self_promotion": ("penetration_view", "asic_adoption", "recommendation"),
     "supplier_win": ("supplier_position", "capacity_or_shipment", "supplier_share"),
     "gross_margin": ("supplier_position", "earnings"),
+    "rack_adoption": ("asic_adoption",),
     "asic_adoption": ("capacity_or_shipment",),
     "risk": (
         "earnings",
@@ -38,6 +39,7 @@ _HIDES: dict[str, tuple[str, ...]] = {
     "market_size": ("penetration_view",),
     "supplier_certification": ("supplier_win", "supplier_position"),
     "rate_hike": ("rate_guidance",),
+    "rate_cut": ("rate_guidance",),
     "national_tech_plan": ("investment_commitment",),
 }
 _RUN_ON = frozenset({"risk", "self_promotion", "recommendation"})  # one statement however many names it lists
