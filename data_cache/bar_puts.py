@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from data_cache.calendar import SHANGHAI_CLOSE, require_within
+from data_cache.database import query
 from data_cache.integrity import (
     Known,
     amount_in_range,
@@ -26,7 +27,7 @@ from data_cache.integrity import (
     stale_flat,
 )
 from data_cache.puts import DISAGREES, NEW, SAME, Transaction, Written, screen, shape
-from data_cache.tables import TABLES, decode, encode
+from data_cache.tables import TABLES, between, decode, encode
 from data_cache.witness import judge_bars, level_breaks
 
 __all__ = ["put_bars"]
@@ -181,11 +182,12 @@ def _reject(transaction: Transaction, rows: pl.DataFrame, rule: str) -> Written:
 
 def _tips(transaction: Transaction, rows: pl.DataFrame, basis: str) -> pl.DataFrame:
     """The last stored bar of each symbol, its source, and ``_before``: the number of bars before it."""
-    return transaction.connection.sql(
+    return query(
+        transaction.connection,
         "SELECT symbol, date, open, high, low, close, volume, NULL::DOUBLE AS amount, source AS _source, "
         "false AS _provisional, before AS _before FROM bar_tips WHERE "
-        f"basis = '{basis}' AND symbol BETWEEN {rows['symbol'].min()} AND {rows['symbol'].max()}"
-    ).pl()
+        f"basis = '{basis}' AND {between('symbol', rows['symbol'])}",
+    )
 
 
 def _stored(transaction: Transaction, rows: pl.DataFrame, tips: pl.DataFrame, basis: str) -> pl.DataFrame:
@@ -202,22 +204,25 @@ def _stored(transaction: Transaction, rows: pl.DataFrame, tips: pl.DataFrame, ba
         return after
     first, last = meets["first"].min(), rows["date"].max()
     assert isinstance(first, dt.date)
+    assert isinstance(last, dt.date)
     select = (
         "SELECT t.* EXCLUDE (basis, put), p.source AS _source, p.provisional AS _provisional, 0::BIGINT AS _before "
         f"FROM bars t JOIN puts p USING (put) WHERE t.basis = '{basis}' AND "
     )
-    query = transaction.connection.sql
+    connection = transaction.connection
     near = query(
-        f"{select} {_among(meets['symbol'])} AND t.date BETWEEN DATE '{first - _LOOK_BACK}' AND DATE '{last}'"
-    ).pl()
+        connection,
+        f"{select} {_among(meets['symbol'])} AND t.date BETWEEN DATE '{first - _LOOK_BACK}' AND DATE '{last}'",
+    )
     near = near.join(meets, on="symbol", how="semi")
     preceded = near.join(starts, on="symbol").filter(pl.col("date") < pl.col("first"))["symbol"].unique()
     rare = meets.filter(~pl.col("symbol").is_in(preceded.implode()))["symbol"]
     if 0 < rare.len() <= _FEW:  # did not trade for weeks before; or the rows reach back to its first bar
         before = query(
+            connection,
             f"{select} {_among(rare)} AND t.date < DATE '{first - _LOOK_BACK}' "
-            "QUALIFY row_number() OVER (PARTITION BY t.symbol ORDER BY t.date DESC) <= 5"
-        ).pl()
+            "QUALIFY row_number() OVER (PARTITION BY t.symbol ORDER BY t.date DESC) <= 5",
+        )
         near = pl.concat([near, before])
     return pl.concat([after, near.select(after.columns)])
 
@@ -225,7 +230,7 @@ def _stored(transaction: Transaction, rows: pl.DataFrame, tips: pl.DataFrame, ba
 def _among(symbols: pl.Series) -> str:
     if len(symbols) <= _FEW:
         return f"t.symbol IN ({', '.join(map(str, symbols))})"
-    return f"t.symbol BETWEEN {symbols.min()} AND {symbols.max()}"
+    return f"t.{between('symbol', symbols)}"
 
 
 def _move_tips(
@@ -257,15 +262,18 @@ def _move_tips(
 
 
 def _known(transaction: Transaction, rows: pl.DataFrame, calendar: pl.Series) -> Known:
-    span = f"symbol BETWEEN {rows['symbol'].min()} AND {rows['symbol'].max()}"
-    query = transaction.connection.sql
+    span = between("symbol", rows["symbol"])
+    connection = transaction.connection
     return Known(
         calendar=calendar,
-        factors=query(f"SELECT symbol, date, factor FROM factors WHERE {span}").pl(),
+        factors=query(connection, f"SELECT symbol, date, factor FROM factors WHERE {span}"),
         factors_seen=query(
+            connection,
             "SELECT symbol, (fetched_at AT TIME ZONE 'Asia/Shanghai')::DATE AS \"until\" FROM factors_seen "
-            f"WHERE {span}"
-        ).pl(),
-        names=query(f"SELECT symbol, valid_from, name FROM name_history WHERE {span}").pl(),
-        listed=query(f"SELECT symbol, listed FROM instruments WHERE listed IS NOT NULL AND {span}").pl(),
+            f"WHERE {span}",
+        ),
+        names=query(connection, f"SELECT symbol, valid_from, name FROM name_history WHERE {span}"),
+        listed=query(
+            connection, f"SELECT symbol, listed FROM instruments WHERE listed IS NOT NULL AND {span}"
+        ),
     )

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 
 from data_cache.errors import AshareError, NoData, StorageError, StoreBusy
 
-__all__ = ["PATIENCE", "reading", "scalar", "writing"]
+__all__ = ["PATIENCE", "query", "reading", "scalar", "writing"]
 
 PATIENCE = 3.0
 """Seconds to wait for another process's short read or write before StoreBusy."""
@@ -63,6 +64,11 @@ def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             with suppress(duckdb.Error):  # the first error is the one to report
                 connection.rollback()
             raise
+
+
+def query(connection: duckdb.DuckDBPyConnection, sql: str) -> pl.DataFrame:
+    """What a statement answers, as a frame."""
+    return pl.DataFrame(connection.sql(sql).pl())
 
 
 def scalar(connection: duckdb.DuckDBPyConnection, sql: str, **parameters: object) -> Any:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from data_cache.database import reading, scalar, writing
 from data_cache.errors import StorageError, UsageError
-from data_cache.tables import SYMBOL_CODE, SYMBOL_TEXT, TABLES, VERSION, create
+from data_cache.tables import SYMBOL_CODE, SYMBOL_TEXT, VERSION, create
 
 if TYPE_CHECKING:
     import duckdb

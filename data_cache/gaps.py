@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from data_cache.calendar import last_closed_session
-from data_cache.database import reading
+from data_cache.database import query, reading
 from data_cache.errors import NoData
 from data_cache.tables import TABLES, decode, rows_at
 
@@ -57,7 +57,8 @@ def coverage(store: Store, *, until: dt.date, since: dt.date | None = None) -> p
     }
     low = since or dt.date(1900, 1, 1)
     with reading(store.path) as connection:
-        found = connection.sql(
+        found = query(
+            connection,
             f"""
             WITH held AS (
                 SELECT symbol, basis, min(date) AS first, max(date) AS last, count(*) AS bars,
@@ -81,8 +82,8 @@ def coverage(store: Store, *, until: dt.date, since: dt.date | None = None) -> p
                 coalesce(idle, 0) AS suspended, coalesce(inside, 0) AS inside, lower, upper
             FROM span LEFT JOIN inside USING (symbol, basis) LEFT JOIN idle USING (symbol, basis)
             ORDER BY symbol, basis
-            """
-        ).pl()
+            """,
+        )
     calendar = store.calendar()
     sessions = calendar.search_sorted(found["upper"], "right").cast(pl.Int64) - calendar.search_sorted(
         found["lower"]

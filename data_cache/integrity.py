@@ -208,7 +208,10 @@ def _near_limits(line: pl.DataFrame, known: Known) -> pl.DataFrame:
     before = pl.col("close").shift()
     near = line.select(
         (pl.col("symbol") == pl.col("symbol").shift())
-        & ((pl.col("high") > before * (1 + ratio) + _HALF_TICK) | (pl.col("low") < before * (1 - ratio) - _HALF_TICK))
+        & (
+            (pl.col("high") > before * (1 + ratio) + _HALF_TICK)
+            | (pl.col("low") < before * (1 - ratio) - _HALF_TICK)
+        )
     ).to_series()
     places = near.arg_true()
     if known.factors.height:  # on an ex-date the limits move, so nearness to the old close says nothing

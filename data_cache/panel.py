@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from data_cache.database import reading, scalar
+from data_cache.database import query, reading, scalar
 from data_cache.tables import TABLES, decode, rows_at
 
 if TYPE_CHECKING:
@@ -82,18 +81,17 @@ def load(
         return _build(connection, source, basis, fields, dates, wanted)
 
 
-def _axes(
-    connection: Any, source: str, basis: str
-) -> tuple[NDArray[np.datetime64], NDArray[np.int32], int]:
+def _axes(connection: Any, source: str, basis: str) -> tuple[NDArray[np.datetime64], NDArray[np.int32], int]:
     """The sessions from the first bar to the last, the codes of the symbols with bars, the number of bars."""
     low, high, rows = connection.execute(
         f"SELECT min(date), max(date), count(*) FROM {source} WHERE basis = '{basis}'"
     ).fetchall()[0]
-    days = connection.sql(
+    days = query(
+        connection,
         f"SELECT date FROM calendar WHERE date BETWEEN '{low or '1900-01-01'}' AND '{high or '1900-01-01'}' "
-        "ORDER BY date"
-    ).pl()
-    codes = connection.sql(f"SELECT DISTINCT symbol FROM {source} WHERE basis = '{basis}' ORDER BY symbol").pl()
+        "ORDER BY date",
+    )
+    codes = query(connection, f"SELECT DISTINCT symbol FROM {source} WHERE basis = '{basis}' ORDER BY symbol")
     dates = days["date"].to_numpy().astype("datetime64[D]")
     return dates, codes["symbol"].to_numpy(), int(rows)
 
@@ -170,7 +168,7 @@ def _keep(folder: Path, panel: Panel, codes: NDArray[np.int32]) -> None:
             np.save(temporary / f"{name}.npy", array)
         folder.mkdir(exist_ok=True)
         for file in temporary.iterdir():
-            os.replace(file, folder / file.name)
+            file.replace(folder / file.name)
         temporary.rmdir()
         for other in folder.parent.iterdir():
             if other != folder and other.name.endswith(folder.name.rpartition("-")[2]):

@@ -16,8 +16,9 @@ import duckdb
 import polars as pl
 
 from data_cache.calendar import require_within
+from data_cache.database import query
 from data_cache.errors import UsageError
-from data_cache.tables import Table, apply, encode, next_put
+from data_cache.tables import Table, apply, between, encode, next_put
 
 __all__ = ["CONFIRMED", "DISAGREES", "NEW", "REVISED", "SAME", "SAME_SOURCE", "Transaction", "Written", "judge",
            "screen", "shape"]  # fmt: skip
@@ -180,21 +181,17 @@ class Transaction:
 
     def calendar(self) -> pl.Series:
         """The sessions known now, sorted."""
-        return self.connection.sql("SELECT date FROM calendar ORDER BY date").pl()["date"]
+        return query(self.connection, "SELECT date FROM calendar ORDER BY date")["date"]
 
-    def stored(self, table: Table, keys: pl.DataFrame, *, condition: str = "true") -> pl.DataFrame:
+    def stored(self, table: Table, keys: pl.DataFrame) -> pl.DataFrame:
         """Current rows that may share a key with these (encoded): their values, put, source, provisional."""
-        if keys.is_empty():
-            condition = "false"
-        elif "symbol" in table.key:
-            condition += f" AND t.symbol BETWEEN {keys['symbol'].min()} AND {keys['symbol'].max()}"
-        if table.date is not None and not keys.is_empty():
-            days = keys[table.date]
-            condition += f" AND t.{table.date} BETWEEN DATE '{days.min()}' AND DATE '{days.max()}'"
-        found = self.connection.sql(
+        bounds = [name for name in table.key if name in ("symbol", table.date)]
+        condition = " AND ".join(["true", *(f"t.{between(name, keys[name])}" for name in bounds)])
+        found = query(
+            self.connection,
             f"SELECT t.*, p.source AS _source, p.provisional AS _provisional FROM {table.name} t JOIN puts p "
-            f"USING (put) WHERE {condition}"
-        ).pl()
+            f"USING (put) WHERE {condition}",
+        )
         return found.with_columns(  # DuckDB gives every instant in UTC; they compare only in one zone
             pl.col(name).dt.convert_time_zone(dtype.time_zone)
             for name, dtype in table.columns().items()
@@ -245,10 +242,11 @@ class Transaction:
             pl.lit(self.source).alias("source"),
         ).unique(maintain_order=True)
         self.connection.register("_rejected", listed)
-        fresh = self.connection.sql(
+        fresh = query(
+            self.connection,
             "SELECT r.* FROM _rejected r ANTI JOIN rejected o "
-            'ON r."table" = o."table" AND r.rule = o.rule AND r."row" = o."row" AND r.source = o.source'
-        ).pl()
+            'ON r."table" = o."table" AND r.rule = o.rule AND r."row" = o."row" AND r.source = o.source',
+        )
         self.connection.unregister("_rejected")
         if fresh.height:
             number = self.number("rejected")

@@ -24,7 +24,7 @@ import polars as pl
 from data_cache import panel
 from data_cache.bar_puts import put_bars
 from data_cache.calendar import xshg_sessions
-from data_cache.database import reading, scalar, writing
+from data_cache.database import query, reading, scalar, writing
 from data_cache.errors import NoData, StorageError, UnknownName, UnknownSymbol, UsageError
 from data_cache.panel import FIELDS, Panel
 from data_cache.puts import Transaction, Written
@@ -224,10 +224,11 @@ class Store:
         """The quarantine: table, symbol, date, rule, row (JSON), source, at (when it was listed)."""
         limit = "" if self.put is None else f"WHERE r.put <= {self.put}"
         with reading(self.path) as connection:
-            return connection.sql(
+            return query(
+                connection,
                 'SELECT r."table", r.symbol, r.date, r.rule, r."row", r.source, p.recorded_at AS at '
-                f'FROM rejected r JOIN puts p USING (put) {limit} ORDER BY r."table", symbol, date, rule, "row"'
-            ).pl()
+                f'FROM rejected r JOIN puts p USING (put) {limit} ORDER BY r."table", symbol, date, rule, "row"',
+            )
 
     def revisions(self, table: str = "bars") -> pl.DataFrame:
         """Rows that were replaced or withdrawn.
@@ -317,10 +318,10 @@ class Store:
         """
         table = rows_at(TABLES["bars"], self.put)
         with reading(self.path) as connection:
-            pairs = connection.sql(f"SELECT DISTINCT symbol, basis::VARCHAR AS basis FROM {table}").pl()
-            factored = connection.sql(
-                f"SELECT DISTINCT symbol FROM {rows_at(TABLES['factors'], self.put)}"
-            ).pl()
+            pairs = query(connection, f"SELECT DISTINCT symbol, basis::VARCHAR AS basis FROM {table}")
+            factored = query(
+                connection, f"SELECT DISTINCT symbol FROM {rows_at(TABLES['factors'], self.put)}"
+            )
         have = {basis: set(decode(found["symbol"])) for (basis,), found in pairs.group_by("basis")}
         known = set[str]().union(*have.values())
         if not known:
@@ -372,7 +373,7 @@ class Store:
 
     def _read_sql(self, sql: str, *, sort: Sequence[str] = ()) -> pl.DataFrame:
         with reading(self.path) as connection:
-            found = connection.sql(sql).pl()
+            found = query(connection, sql)
         if sort:
             found = found.sort(sort)
         return found.with_columns(decode(found["symbol"])) if "symbol" in found.columns else found
@@ -471,9 +472,9 @@ class Store:
             done = transaction.put(table, frame)
             if sources is None:
                 sources = frame["source"].unique().to_list()
-                notes = connection.sql("SELECT note_id FROM notes").pl()["note_id"]
+                notes = query(connection, "SELECT note_id FROM notes")["note_id"]
                 sources = [s for s in sources if s in set(notes)]
-            live = connection.sql("SELECT event_id, source FROM events").pl()
+            live = query(connection, "SELECT event_id, source FROM events")
             gone = live.filter(
                 pl.col("source").is_in(list(sources)), ~pl.col("event_id").is_in(frame["event_id"].to_list())
             )
@@ -489,14 +490,14 @@ class Store:
         frame = _note_frame(note)
         with self._write("read_note", None) as (transaction, connection):
             done = transaction.put(table, frame)
-            live = connection.sql("SELECT note_id, path, sha256 FROM notes").pl()
+            live = query(connection, "SELECT note_id, path, sha256 FROM notes")
             row = frame.row(0, named=True)
             stem = row["note_id"].rpartition("-")[0]
             gone = live.filter(
                 pl.col("sha256") != row["sha256"],
                 (pl.col("path") == row["path"]) | (pl.col("note_id").str.replace(r"-[^-]*$", "") == stem),
             )
-            events = connection.sql("SELECT event_id, source FROM events").pl()
+            events = query(connection, "SELECT event_id, source FROM events")
             events = events.filter(pl.col("source").is_in(gone["note_id"].to_list()))
             _withdraw(transaction, TABLES["events"], events)
             return done + _withdraw(transaction, table, gone)
@@ -526,7 +527,7 @@ class Store:
 def _is_empty(path: Path) -> bool:
     """Whether the file is a database without any table: its making was cut short."""
     with reading(path) as connection:
-        return scalar(connection, "SELECT count(*) FROM duckdb_tables()") == 0
+        return int(scalar(connection, "SELECT count(*) FROM duckdb_tables()")) == 0
 
 
 def _fill(path: Path, *, sample: bool) -> None:
@@ -559,7 +560,8 @@ def _resolve(connection: duckdb.DuckDBPyConnection, as_of: dt.datetime | str, st
     moment = _moment(as_of) if isinstance(as_of, str) else as_of
     if moment.tzinfo is None:
         raise UsageError(f"as_of is {as_of} without a time zone; write e.g. 2025-09-01T18:00+08:00")
-    return scalar(connection, "SELECT coalesce(max(put), 0) FROM puts WHERE recorded_at <= $at", at=moment)
+    known = scalar(connection, "SELECT coalesce(max(put), 0) FROM puts WHERE recorded_at <= $at", at=moment)
+    return int(known)
 
 
 def _moment(text: str) -> dt.datetime:

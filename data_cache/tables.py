@@ -225,12 +225,15 @@ def apply(
 
 def _bounds(keys: pl.DataFrame, names: list[str]) -> str:
     """The range of the keys as plain conditions, so that DuckDB skips row groups outside it."""
-    if "symbol" not in names:
-        return ""
-    text = f" AND t.symbol BETWEEN {keys['symbol'].min()} AND {keys['symbol'].max()}"
-    if "date" in names:
-        text += f" AND t.date BETWEEN DATE '{keys['date'].min()}' AND DATE '{keys['date'].max()}'"
-    return text
+    return "".join(f" AND t.{between(name, keys[name])}" for name in names if name in ("symbol", "date"))
+
+
+def between(column: str, values: pl.Series) -> str:
+    """A SQL condition: the column lies within the range of some integers or dates; false where there are none."""
+    low, high = values.min(), values.max()
+    if isinstance(low, dt.date):
+        return f"{column} BETWEEN DATE '{low}' AND DATE '{high!s}'"
+    return f"{column} BETWEEN {low!s} AND {high!s}" if low is not None else f"{column} IS NULL AND false"
 
 
 def encode(symbols: pl.Series) -> pl.Series:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from data_cache.database import query
 from data_cache.puts import (
     CONFIRMED,
     DISAGREES,
@@ -99,10 +100,11 @@ def put_factors(transaction: Transaction, frame: pl.DataFrame) -> Written:
     rows = good.with_columns(encode(good["symbol"]))
     asked = rows.select("symbol").unique()
     codes = ", ".join(map(str, asked["symbol"])) or "NULL"
-    stored = connection.sql(
+    stored = query(
+        connection,
         "SELECT t.*, p.source AS _source, p.provisional AS _provisional FROM factors t JOIN puts p USING (put) "
-        f"WHERE t.symbol IN ({codes})"
-    ).pl()
+        f"WHERE t.symbol IN ({codes})",
+    )
     verdict = judge(table, rows, stored, transaction.source)
     begun = stored.group_by("symbol").agg(mine=(pl.col("_source") == transaction.source).any())
     both = rows.join(begun.filter(~pl.col("mine")), on="symbol", how="semi").join(
