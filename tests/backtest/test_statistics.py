@@ -53,3 +53,13 @@ def test_overfitting_is_likely_among_coins_and_unlikely_where_one_is_truly_bette
     assert math.isnan(st.probability_of_overfitting([coins[0]]))
     with pytest.raises(ValueError, match="even"):
         st.probability_of_overfitting(list(coins), blocks=5)
+
+
+def test_skew_and_fat_tails_enter_as_scipy_measures_them() -> None:
+    from scipy.stats import kurtosis, skew
+
+    r = np.random.default_rng(3).standard_t(3, 800) * 0.01 + 0.002
+    own = r.mean() / r.std(ddof=1)
+    variance = 1 - skew(r) * own + (kurtosis(r, fisher=False) - 1) / 4 * own**2
+    expected = norm.cdf(own * math.sqrt(len(r) - 1) / math.sqrt(variance))
+    assert st.deflated_sharpe(r, [r]) == pytest.approx(expected, abs=1e-12)
