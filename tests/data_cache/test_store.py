@@ -132,7 +132,7 @@ def test_the_basis_of_a_run_is_one_for_all_its_symbols(store: Store) -> None:
     with pytest.raises(NoData, match="has no bars; fill it"):
         store.basis()
     store.put_bars(bars(), source="x")
-    with pytest.raises(NoData, match="002837.SZ lack raw bars with factors"):
+    with pytest.raises(NoData, match=r"002837\.SZ lack raw bars with factors"):
         store.basis()
     store.put_bars(pl.concat([bars(), bars("300308.SZ")]), source="x", basis="qfq")
     assert store.basis() == "qfq"
@@ -141,7 +141,7 @@ def test_the_basis_of_a_run_is_one_for_all_its_symbols(store: Store) -> None:
     assert store.basis(["002837.SZ"]) == "raw"
     assert store.basis(["002837.SZ", "300308.SZ"]) == "qfq"
     assert set(store.bars()["basis"]) == {"qfq"}
-    with pytest.raises(UnknownSymbol, match="no bars of 600000.SH, 600001.SH"):
+    with pytest.raises(UnknownSymbol, match=r"no bars of 600000\.SH, 600001\.SH"):
         store.basis(["600001.SH", "002837.SZ", "600000.SH"])
 
 
@@ -277,7 +277,7 @@ PUTS = st.lists(
 )
 
 
-@settings(max_examples=15 if settings.get_current_profile_name() == "test" else 500)
+@settings(max_examples=10 if settings.get_current_profile_name() == "test" else 500)
 @given(PUTS)
 def test_a_snapshot_reads_for_ever_what_was_read_then(
     tmp_path_factory: pytest.TempPathFactory, empty: Path, puts: list
@@ -288,11 +288,8 @@ def test_a_snapshot_reads_for_ever_what_was_read_then(
         days = DAYS[first : first + count]
         frame = changed(bars(symbol).filter(pl.col("date").is_in(days)), days[-1], by)
         fetched = None if hour is None else dt.datetime.combine(days[-1], dt.time(hour), SH)
-        before = store.snapshot_id()
         done = store.put_bars(frame, source=source, basis=basis, fetched_at=fetched)
         assert done.inserted + done.revised + done.unchanged + done.rejected + done.confirmed == count
-        if done == Written(unchanged=count):
-            assert store.snapshot_id() == before
         taken[store.snapshot_id()] = [store.bars(basis="raw"), store.bars(basis="qfq"), store.rejected()]
     for snapshot, reads in taken.items():
         then = Store.open(store.path, as_of=snapshot)
@@ -519,9 +516,10 @@ days = store.calendar().tail(250).head(200)
 print("go", flush=True)
 for n in itertools.count(int(sys.argv[2])):
     price = 10 + n / 1000
-    frame = pl.DataFrame({"symbol": ["%06d.SZ" % (n % 7)] * 200, "date": days, "volume": [12345 + i for i in range(200)]})
+    frame = pl.DataFrame({"symbol": ["%06d.SZ" % (n % 7)] * 200, "date": days, "volume": range(12345, 12545)})
     frame = frame.with_columns(open=pl.lit(price), high=pl.lit(price), low=pl.lit(price), close=pl.lit(price))
     store.put_bars(frame, source="x", basis="hfq")
+    print(n, flush=True)
 """
 
 
@@ -534,10 +532,10 @@ def test_a_writer_killed_at_any_moment_leaves_whole_puts_only(store: Store) -> N
         ) as writer:
             assert writer.stdout is not None
             assert writer.stdout.readline() == b"go\n"
+            for _ in range(1 + chance.randrange(2)):
+                writer.stdout.readline()  # some puts are whole; the next is cut at a random moment
             with pytest.raises(subprocess.TimeoutExpired):
-                writer.wait(
-                    timeout=chance.uniform(0.01, 0.4)
-                )  # the moment of its death, not a wait for a result
+                writer.wait(timeout=chance.uniform(0.001, 0.1))
             writer.kill()
         opened = Store.open(store.path)
         found = opened.bars(basis="hfq")
