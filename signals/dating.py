@@ -26,10 +26,9 @@ def implied_dates(text: str, path: str | None = None) -> str:
         if earliest is None or day > earliest:
             earliest, why = day, f"the text names {day}"
     table = (files("signals") / "data" / "first_public.csv").read_text("utf-8")
-    lowered = text.lower()
     for row in csv.DictReader(io.StringIO(table)):
         since = dt.date.fromisoformat(row["since"])
-        if (earliest is None or since > earliest) and row["surface"].lower() in lowered:
+        if (earliest is None or since > earliest) and _mentions(text, row["surface"]):
             earliest, why = since, f"it mentions {row['surface']} ({row['what']})"
     said = []
     if earliest:
@@ -41,6 +40,11 @@ def implied_dates(text: str, path: str | None = None) -> str:
         if named := next(iter(_days(file.name)), None):
             said.append(f"its name says {named}, which may be right: check it")
     return f". A hint: {'; '.join(said)}" if said else ""
+
+
+def _mentions(text: str, surface: str) -> bool:
+    """Whether the name stands there as itself: GB300 does not mention B300."""
+    return re.search(rf"(?<![A-Za-z0-9]){re.escape(surface)}(?![0-9])", text, re.IGNORECASE) is not None
 
 
 def _days(text: str) -> list[dt.date]:

@@ -26,7 +26,7 @@ class Quantity:
 
 
 _CN = "(?:[零一二两三四五六七八九十百]|千(?!瓦|伏))"
-_NUM = rf"(?:\d+(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?|(?:几[百千]){{2,}}|零点[几一二三四五六七八九]|[几数]?{_CN}+几?|几|数(?=[万亿]))"
+_NUM = rf"(?:\d+(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?|(?:几[百千]){{2,}}|零点[几一二三四五六七八九]|[几数]?{_CN}+几?|几|数(?=[万亿])|上(?=[万亿]))"
 _MULT = r"(?:百万|千万|万亿|十亿|百亿|千亿|[万亿千百](?!瓦))?"
 _UNIT = (
     r"(?P<unit>%|个百分点|百分点|个点|成|兆瓦|吉瓦|千瓦时|度电|度(?!假|过)|千瓦|kwh|kw|mw(?!h)|gw(?!h)|瓦|w(?![a-z])|千伏|伏|v(?![a-z])|"
@@ -35,7 +35,7 @@ _UNIT = (
 )
 _BETWEEN = r"(?:~|-|到|至)"
 _NUMBER = re.compile(
-    r"(?=[\d零一二两三四五六七八九十百千几数])"  # fail fast: most characters begin no number
+    r"(?=[\d零一二两三四五六七八九十百千几数上])"  # fail fast: most characters begin no number
     rf"(?P<pct>百分之?|百分点?之)?(?:(?P<lo>{_NUM})(?P<lomult>{_MULT})(?P<lounit>%|个点|千瓦|kw|瓦|w|亿|万)?{_BETWEEN})?"
     rf"(?P<lost>(?<=百分){_BETWEEN})?(?P<hi>{_NUM})(?P<more>[多余几]|来)?(?P<mult>{_MULT})(?P<more2>[多余])?{_UNIT}(?P<tail>以上|以下|以内|左右|上下|多)?"
 )
@@ -145,6 +145,8 @@ def _value(text: str, multiple: str = "") -> tuple[float | None, float | None]:
     if pair := _PAIR.match(text):
         tens = _TENS.get(pair[3], 1) * factor
         return _DIGITS[pair[1]] * tens, _DIGITS[pair[2]] * tens
+    if text == "上":  # 上万: ten thousand and more
+        return factor, None
     text = text.replace("数", "几")
     if "几" in text:
         stem = text.replace("几", "")

@@ -87,3 +87,37 @@ def score(marks: list[Mark], events: pl.DataFrame) -> Score:
             pairs[i] = j
             used.add(j)
     return Score(marks, rows, pairs, {j for _, _, j in overlaps})
+
+
+NOTES = {
+    # our own notes, of other links and styles: when each is said to have become knowable
+    "optical_flash": None,
+    "server_chat": "2025-09-05",
+    "power_minutes": "2025-09-20",
+    "bear_on_cooling": None,
+    "broker_copper_idc": "2025-11-07",
+}
+REAL = {
+    "liquid_cooling_call": ("liquid_cooling_call.txt", "2025-08-31T15:00+08:00"),
+    "tech_war_essay": ("tech_war_essay_2023-03-26.txt", "2023-03-26"),
+}
+
+
+def main() -> None:
+    """Print every score: ``python tests/signals/marks.py``."""
+    from signals.extract import extract
+    from signals.note import read_note
+
+    here = Path(__file__).parent
+    real = Path(__file__).resolve().parents[3] / "shared" / "notes"
+    for name, (file, known_at) in REAL.items() if real.is_dir() else ():
+        marks = read_marks(here / "annotations" / f"{name}.csv")
+        print(name, score(marks, extract(read_note(real / file, known_at=known_at))), sep=": ")
+    for name, known_at in NOTES.items():
+        marks = read_marks(here / "annotations" / f"{name}.csv")
+        note = read_note(here / "notes" / f"{name}.txt", known_at=known_at)
+        print(name, score(marks, extract(note)), sep=": ")
+
+
+if __name__ == "__main__":
+    main()
