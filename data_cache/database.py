@@ -27,11 +27,14 @@ PATIENCE = 3.0
 
 # DuckDB also refuses, within one process, a reader beside a writer; threads take turns instead.
 _TURN = threading.RLock()
+_OUTER: dict[
+    Path, duckdb.DuckDBPyConnection
+] = {}  # transactions under way; read and changed in one's turn only
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection, closed on leaving.
+    """A read-only connection, closed on leaving; within ``writing`` of the same path, its connection.
 
     Raises:
         NoData: when there is no such file.
@@ -43,27 +46,41 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             f"no store at {path}; fill one with `ashare demo` (sample market), `ashare import FILE...` (your own "
             "data) or `ashare refresh` (akshare), or name another with --db or ASHARE_DB"
         )
-    with _TURN, _open(path, read_only=True) as connection:
-        yield connection
+    with _TURN:
+        if path in _OUTER:
+            yield _OUTER[path]
+            return
+        with _open(path, read_only=True) as connection:
+            yield connection
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """One transaction: committed on leaving, rolled back when an exception leaves it.
 
+    Within another one of the same path it joins that one, so that several puts become one transaction:
+    ``with writing(store.path): store.put_factors(...); store.put_bars(...)``.
+
     Raises:
         StoreBusy: when another process holds the file for longer than ``PATIENCE``.
         StorageError: when the disk is full, the folder is not ours to write, or the file is damaged.
     """
-    with _TURN, _open(path, read_only=False) as connection:
-        connection.begin()
-        try:
-            yield connection
-            connection.commit()
-        except BaseException:
-            with suppress(duckdb.Error):  # the first error is the one to report
-                connection.rollback()
-            raise
+    with _TURN:
+        if path in _OUTER:
+            yield _OUTER[path]
+            return
+        with _open(path, read_only=False) as connection:
+            connection.begin()
+            _OUTER[path] = connection
+            try:
+                yield connection
+                connection.commit()
+            except BaseException:
+                with suppress(duckdb.Error):  # the first error is the one to report
+                    connection.rollback()
+                raise
+            finally:
+                del _OUTER[path]
 
 
 def query(connection: duckdb.DuckDBPyConnection, sql: str) -> pl.DataFrame:

@@ -6,9 +6,10 @@
 4. Indices (``refresh_lists``), and the suspensions that explain missing bars (``refresh_gaps``).
 5. One record of the run (``refresh_log``).
 
-A vendor is given up for the run after one block, two broken connections, or two answers in a row of another
-shape. Optional tables fail alone. The database is open only inside each put, so a kill loses what was being
-asked and nothing that was stored; the next run asks for what is still owed.
+A vendor is given up for the run after one block or two broken connections, one kind of question to it after
+two answers in a row of another shape. Optional tables fail alone. Each symbol is one transaction, and the
+database is open only inside it, so a kill loses what was being asked and nothing that was stored; the next run
+asks for what is still owed.
 """
 
 from __future__ import annotations
@@ -162,8 +163,5 @@ def _finish(run: Run) -> None:
     report.finished_at = max(dt.datetime.now(SHANGHAI), run.now)
     report.requests = len(run.wire.payloads)
     report.ended = {who: b.ended for who, b in run.breakers.items() if b.ended}
-    run.patiently(
-        lambda: refresh_log.record_run(
-            run.store.path, run.now, report.finished_at, report.code, report.document()
-        )
-    )
+    with run.transaction():
+        refresh_log.record_run(run.store.path, run.now, report.finished_at, report.code, report.document())

@@ -30,7 +30,7 @@ def explain(run: Run) -> None:
         asked.add(day)
         question = partial(akshare_lists.suspensions, day, run.sessions)
         try:
-            found, _ = run.ask("eastmoney data", question)
+            found, _ = run.ask("eastmoney data", "suspensions", question)
         except VendorError as error:
             run.report.tables["suspensions"] = str(error)
             break
@@ -40,11 +40,13 @@ def explain(run: Run) -> None:
             orient="row",
         )
         rows = found.join(holes, on=["symbol", "date"], how="semi")
-        run.put(run.store.put_suspensions, rows, "eastmoney")
+        with run.transaction():
+            run.put(run.store.put_suspensions, rows, "eastmoney")
         _cross_off(run, rows)
     settled = [s for s in run.holes if run.closed not in run.holes[s] and run.due("bars", s)]
     if settled:
-        run.checked({("bars", str(s)): "" for s in settled}, run.start)
+        with run.transaction():
+            run.checked({("bars", str(s)): "" for s in settled}, run.start)
     run.report.gaps |= {s: _spans(days, run.sessions) for s, days in run.holes.items() if days}
 
 

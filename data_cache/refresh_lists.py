@@ -24,13 +24,14 @@ _log = logging.getLogger("data_cache.refresh")
 def calendar(run: Run) -> None:
     """The trading calendar from Sina, to the end of the year it has."""
     try:
-        days, sha256 = run.ask("sina", akshare_bars.calendar)
+        days, sha256 = run.ask("sina", "calendar", akshare_bars.calendar)
     except VendorError as error:
         run.report.tables["calendar"] = str(error)
         return
-    run.put(run.store.put_calendar, days, "sina")
-    run.checked({("calendar", ""): sha256})
-    run.read_calendar()
+    with run.transaction():
+        run.put(run.store.put_calendar, days, "sina")
+        run.checked({("calendar", ""): sha256})
+        run.read_calendar()
 
 
 def companies(run: Run, exchange: str) -> None:
@@ -43,18 +44,19 @@ def companies(run: Run, exchange: str) -> None:
     hashes = []
     for title, question in lists.items():
         try:
-            parts[title], sha256 = run.ask(who, partial(question, exchange))
+            parts[title], sha256 = run.ask(who, title, partial(question, exchange))
             hashes.append(sha256)
         except VendorError as error:
             run.report.tables[f"{title} {exchange}"] = str(error)
-    if parts:
-        run.put(
-            run.store.put_instruments, _with_boards(pl.concat(parts.values(), how="diagonal"), run.today), who
-        )
-    if exchange != "SZ" and "companies" in parts:
-        _todays_names(run, parts["companies"], who)
-    if len(parts) == len(lists):
-        run.checked({("companies", exchange): " ".join(hashes)})
+    if not parts:
+        return
+    found = _with_boards(pl.concat(parts.values(), how="diagonal"), run.today)
+    with run.transaction():
+        run.put(run.store.put_instruments, found, who)
+        if exchange != "SZ" and "companies" in parts:
+            run.put(run.store.put_name_history, _todays_names(run, parts["companies"]), who)
+        if len(parts) == len(lists):
+            run.checked({("companies", exchange): " ".join(hashes)})
 
 
 def _with_boards(found: pl.DataFrame, today: dt.date) -> pl.DataFrame:
@@ -72,21 +74,19 @@ def _with_boards(found: pl.DataFrame, today: dt.date) -> pl.DataFrame:
     return found.with_columns(pl.Series("board", boards, dtype=pl.String)).drop_nulls("board")
 
 
-def _todays_names(run: Run, found: pl.DataFrame, who: str) -> None:
+def _todays_names(run: Run, found: pl.DataFrame) -> pl.DataFrame:
     """Shanghai and Beijing date no names: one that differs from the last known is noted as of today."""
     known = (
         run.store.name_history().sort("symbol", "valid_from").group_by("symbol").agg(pl.col("name").last())
     )
     new = found.drop_nulls("name").join(known, on=["symbol", "name"], how="anti")
-    run.put(
-        run.store.put_name_history, new.select("symbol", pl.lit(run.today).alias("valid_from"), "name"), who
-    )
+    return new.select("symbol", pl.lit(run.today).alias("valid_from"), "name")
 
 
 def names(run: Run) -> None:
     """Shenzhen's dated name changes, and each company's first name from its listing on."""
     try:
-        changes, sha256 = run.ask("szse", akshare_lists.name_changes)
+        changes, sha256 = run.ask("szse", "names", akshare_lists.name_changes)
     except VendorError as error:
         run.report.tables["names SZ"] = str(error)
         return
@@ -99,8 +99,9 @@ def names(run: Run) -> None:
     )
     later = changes.select("symbol", pl.col("date").alias("valid_from"), pl.col("after").alias("name"))
     rows = pl.concat([at_listing.drop_nulls("name"), later])
-    run.put(run.store.put_name_history, rows.unique(["symbol", "valid_from"], keep="last"), "szse")
-    run.checked({("names", "SZ"): sha256})
+    with run.transaction():
+        run.put(run.store.put_name_history, rows.unique(["symbol", "valid_from"], keep="last"), "szse")
+        run.checked({("names", "SZ"): sha256})
 
 
 def indices(run: Run) -> None:
@@ -122,7 +123,7 @@ def indices(run: Run) -> None:
         for provider in order:
             question = partial(akshare_bars.index_bars, provider, symbol, low, min(run.end, run.closed))
             try:
-                rows, answered["index", str(symbol)] = run.ask(PROVIDERS[provider], question)
+                rows, answered["index", str(symbol)] = run.ask(PROVIDERS[provider], "index", question)
             except VendorError as error:
                 words.append(str(error))
                 continue
@@ -130,7 +131,8 @@ def indices(run: Run) -> None:
             break
         else:
             run.report.tables[f"index {symbol}"] = "; ".join(words)
-    for who, parts in found.items():
-        run.put(run.store.put_index_bars, pl.concat(parts), who)
     if answered:
-        run.checked(answered, run.start)
+        with run.transaction():
+            for who, parts in found.items():
+                run.put(run.store.put_index_bars, pl.concat(parts), who)
+            run.checked(answered, run.start)

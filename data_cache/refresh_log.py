@@ -64,7 +64,7 @@ def record(path: Path, answered: Mapping[tuple[str, str], Check]) -> None:
         connection.execute(_TABLES)
         connection.executemany(
             "INSERT INTO refresh_checks VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET checked_at = "
-            "excluded.checked_at, since = least(since, excluded.since), sha256 = excluded.sha256",
+            "greatest(checked_at, excluded.checked_at), since = least(since, excluded.since), sha256 = excluded.sha256",
             [(what, who, c.checked_at, c.since, c.sha256) for (what, who), c in answered.items()],
         )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -17,13 +18,14 @@ from data_cache import refresh_log
 from data_cache.akshare_bars import FIRST_SESSION
 from data_cache.akshare_lists import EXCHANGES
 from data_cache.calendar import SHANGHAI_CLOSE, last_closed_session
+from data_cache.database import writing
 from data_cache.errors import StoreBusy
 from data_cache.puts import Written
 from data_cache.refresh_log import Check
 from data_cache.refresh_report import Report
 from data_cache.store import Store
 from data_cache.symbols import Symbol
-from data_cache.vendors import Blocked, Drift, Transport, Unreachable, VendorError
+from data_cache.vendors import Absent, Blocked, Drift, Transport, Unreachable, VendorError
 
 __all__ = ["AGAIN", "SHANGHAI", "Breaker", "Run"]
 
@@ -40,23 +42,20 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Breaker:
-    """When to stop asking one vendor in this run.
+    """When to stop asking in this run.
 
     Args:
-        broken: broken connections so far; the second ends it.
-        drifted: answers of another shape in a row; the second ends it.
+        failures: so far; the second ends it.
         ended: why it was given up; None while it is asked.
     """
 
-    broken: int = 0
-    drifted: int = 0
+    failures: int = 0
     ended: str | None = None
 
     def failed(self, error: VendorError) -> None:
-        """Count one failure; a block ends the vendor at once, "unknown" is no failure."""
-        self.broken += isinstance(error, Unreachable)
-        self.drifted = self.drifted + 1 if isinstance(error, Drift) else 0
-        if isinstance(error, Blocked) or self.broken >= 2 or self.drifted >= 2:
+        """Count one failure; a block ends it at once."""
+        self.failures += 1
+        if isinstance(error, Blocked) or self.failures >= 2:
             self.ended = str(error)
 
 
@@ -160,8 +159,16 @@ class Run:
 
     # ------------------------------------------------------- asking, storing
 
-    def ask(self, who: str, question: Callable[[], T]) -> tuple[T, str]:
+    def ask(self, who: str, what: str, question: Callable[[], T]) -> tuple[T, str]:
         """One question to one vendor.
+
+        Broken connections and blocks count against the vendor, answers of another shape (in a row) against this
+        kind of question alone, "I have none" against nobody.
+
+        Args:
+            who: the vendor.
+            what: the kind of question.
+            question: asks it.
 
         Returns:
             Its answer, and the hashes of what came over the wire.
@@ -169,36 +176,51 @@ class Run:
         Raises:
             VendorError: also, without asking, where the vendor was given up.
         """
-        breaker = self.breakers[who]
-        if breaker.ended:
+        vendor, kind = self.breakers[who], self.breakers[f"{who} {what}"]
+        if vendor.ended or kind.ended:
             raise Unreachable(f"{who}: given up for this run")
         before = len(self.wire.payloads)
         try:
             answer = question()
         except VendorError as error:
-            breaker.failed(error)
+            if isinstance(error, Drift):
+                kind.failed(error)
+            elif not isinstance(error, Absent):
+                vendor.failed(error)
             _log.warning("%s: %s", type(error).__name__, error)
             raise
-        breaker.drifted = 0
+        kind.failures = 0
         return answer, " ".join(p.sha256 for p in self.wire.payloads[before:])
 
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What is put within is stored together or not at all; waits for a process that holds the database."""
+        with ExitStack() as stack:
+            for attempt in stamina.retry_context(
+                on=StoreBusy, attempts=None, timeout=self.patience, wait_initial=1.0, wait_max=10.0
+            ):
+                with attempt:
+                    stack.enter_context(writing(self.store.path))
+            yield
+
     def put(self, write: Callable[..., Written], rows: pl.DataFrame | pl.Series, source: str) -> Written:
-        """Store an answer, waiting for a process that holds the database; its rejected rows are counted."""
-        written = self.patiently(lambda: write(rows, source=source, fetched_at=self.now))
+        """Store an answer, within ``transaction``; its rejected rows are counted."""
+        written = write(rows, source=source, fetched_at=self.now)
         self.report.rows["rejected"] = self.report.rows.get("rejected", 0) + written.rejected
         return written
 
     def checked(self, answered: dict[tuple[str, str], str], since: dt.date | None = None) -> None:
-        """Note what was answered in full, with its hashes."""
-        done = {key: Check(self.now, since, sha256) for key, sha256 in answered.items()}
-        self.patiently(lambda: refresh_log.record(self.store.path, done))
-        self.checks |= done
+        """Note what was answered in full, with its hashes, within ``transaction``.
 
-    def patiently(self, write: Callable[[], T]) -> T:
-        """Run one write, again and again while another process holds the database."""
-        for attempt in stamina.retry_context(
-            on=StoreBusy, attempts=None, timeout=self.patience, wait_initial=1.0, wait_max=10.0
-        ):
-            with attempt:
-                done = write()
-        return done
+        Args:
+            answered: (what, who): hashes.
+            since: for what has dates, the first one asked for; such an answer holds for the close of ``end``.
+        """
+        at = self.now
+        if since is not None and self.end < self.closed:
+            at = dt.datetime.combine(self.end, SHANGHAI_CLOSE, SHANGHAI)
+        done = {key: Check(at, since, sha256) for key, sha256 in answered.items()}
+        refresh_log.record(self.store.path, done)
+        self.checks |= {
+            k: c for k, c in done.items() if k not in self.checks or self.checks[k].checked_at <= at
+        }

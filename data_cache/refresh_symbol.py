@@ -5,8 +5,8 @@
 3. ``_table``: factors from Sina, dividends from Eastmoney; either may fail alone.
 4. ``_ex_dates``: do both tell the same ex-dates? Factors that lack a recent one are late: they are not stored,
    and stay owed, because the store would then judge the day's fall as a loss.
-5. Stored: factors first, so that no bar is ever readable without the factor of its date.
-6. ``_holes``: sessions that the answer does not explain.
+5. ``_holes``: sessions that the answer does not explain.
+6. Stored in one transaction, factors first: a day's fall is judged by the factors known.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ from data_cache.vendors import Absent, VendorError
 
 __all__ = ["symbol"]
 
-_COUNTED = ("inserted", "revised", "confirmed", "unchanged", "suspended")
-
 _log = logging.getLogger("data_cache.refresh")
 _Answered = dict[tuple[str, str], str]
 """What was answered, and the hashes of the answers."""
@@ -39,7 +37,8 @@ def symbol(run: Run, name: Symbol) -> None:
     low = max(run.start, listed or run.start)
     high = run.end if left is None else min(run.end, left - dt.timedelta(days=1))
     if not any(low <= s <= high for s in run.sessions):  # not listed yet, or gone before the range
-        run.checked({(what, name): "" for what in ("bars", "factors", "actions")}, run.start)
+        with run.transaction():
+            run.checked({(what, name): "" for what in ("bars", "factors", "actions")}, run.start)
         return
     store, answered = run.store, _Answered()
     held = store.bars([name], basis="raw")
@@ -60,21 +59,26 @@ def symbol(run: Run, name: Symbol) -> None:
         if _ex_dates(run, name, told, low) and factors is not None:
             factors = None
             del answered["factors", name]
-    if factors is not None:
-        run.put(store.put_factors, factors, "sina")
-    if actions is not None and actions.height:
-        run.put(store.put_corporate_actions, actions, "eastmoney")
     if bars is not None:
-        who, fetched = bars
-        written = run.put(store.put_bars, fetched.frame, who)
-        for count in _COUNTED:
-            run.report.rows[count] = run.report.rows.get(count, 0) + getattr(written, count)
-        run.report.made_up += fetched.made_up
-        _holes(run, name, fetched.frame["date"].to_list(), held["date"], low, high)
+        _holes(run, name, bars[1].frame["date"].to_list(), held["date"], low, high)
     if run.closed in run.holes.get(name, []):
         answered.pop(("bars", name), None)  # owed until a suspension explains it
-    if answered:
-        run.checked(answered, run.start)
+    with run.transaction():
+        if factors is not None:
+            run.put(store.put_factors, factors, "sina")
+        if actions is not None and actions.height:
+            run.put(store.put_corporate_actions, actions, "eastmoney")
+        if bars is not None:
+            _put_bars(run, *bars)
+        if answered:
+            run.checked(answered, run.start)
+
+
+def _put_bars(run: Run, who: str, fetched: Fetched) -> None:
+    written = run.put(run.store.put_bars, fetched.frame, who)
+    for count in ("inserted", "revised", "confirmed", "unchanged", "suspended"):
+        run.report.rows[count] = run.report.rows.get(count, 0) + getattr(written, count)
+    run.report.made_up += fetched.made_up
 
 
 def _window(run: Run, name: Symbol, held: pl.Series, low: dt.date, high: dt.date) -> dt.date:
@@ -96,7 +100,7 @@ def _bars(
         who = PROVIDERS[provider]
         question = partial(akshare_bars.bars, provider, name, low, high, run.is_session)
         try:
-            fetched, sha256 = run.ask(who, question)
+            fetched, sha256 = run.ask(who, "bars", question)
         except VendorError as error:
             words.append(str(error))
             run.report.answered |= isinstance(error, Absent)
@@ -122,7 +126,7 @@ def _table(
     if not run.due(what, name):
         return None
     try:
-        found, answered[what, name] = run.ask(who, question)
+        found, answered[what, name] = run.ask(who, what, question)
     except VendorError as error:
         run.report.tables[f"{what} {name}"] = str(error)
         return None
