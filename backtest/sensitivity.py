@@ -61,7 +61,7 @@ def known_at_sensitivity(
     rows: list[dict[str, Any]] = []
     for text in ranges:
         note, first, last = _range(text, sources)
-        stored = events.filter(pl.col("source") == note)["known_at"].min()
+        stored: dt.datetime = events.filter(pl.col("source") == note)["known_at"].to_list()[0]
         for known_at in (first, stored, last):
             tell(f"{note} knowable at {known_at:%Y-%m-%d %H:%M}")
             moved = events.with_columns(
