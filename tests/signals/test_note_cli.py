@@ -1,0 +1,232 @@
+"""``ashare extract`` and ``ashare events`` from outside."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import pytest
+
+from backtest.cli import main
+from data_cache.store import Store
+
+TEXT = "去年 NVL72 机柜推迟了。英维克已经打入英伟达的供应链。"
+
+
+@pytest.fixture
+def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "store.duckdb"
+    monkeypatch.setenv("ASHARE_DB", str(path))
+    return path
+
+
+@pytest.fixture
+def call(tmp_path: Path) -> Path:
+    path = tmp_path / "notes" / "call.txt"
+    path.parent.mkdir()
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
+    code = main([str(a) for a in argv])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def as_json(capsys: pytest.CaptureFixture[str], *argv: str) -> dict:
+    code, out, err = run(capsys, *argv, "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_a_note_becomes_stored_events_once(db: Path, call: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    args = ("extract", call, "--known-at", "2025-08-31T15:00+08:00", "--speaker", "甲")
+    done = as_json(capsys, *args)["notes"]
+    assert [(d["status"], d["events"]) for d in done] == [("new", 2)]
+    before = Store.open(db).snapshot_id()
+    assert as_json(capsys, *args)["notes"][0]["status"] == "unchanged"
+    store = Store.open(db)
+    assert store.snapshot_id() == before
+    assert store.notes()["speaker"].to_list() == ["甲"]
+    rows = store.events().to_dicts()
+    assert {r["kind"] for r in rows} == {"rack_delay", "supplier_win"}
+    assert all(r["known_at"].isoformat() == "2025-08-31T15:00:00+08:00" for r in rows)
+
+
+def test_a_changed_note_supersedes_its_events_and_the_old_ones_stay_readable(
+    db: Path, call: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_json(capsys, "extract", call, "--known-at", "2025-08-31")
+    then = Store.open(db).snapshot_id()
+    call.write_text("液冷的渗透率非常低。", encoding="utf-8")
+    assert as_json(capsys, "extract", call, "--known-at", "2025-08-31")["notes"][0]["status"] in (
+        "new",
+        "changed",
+    )
+    assert Store.open(db).events()["kind"].to_list() == ["penetration_view"]
+    assert set(Store.open(db, as_of=then).events()["kind"]) == {"rack_delay", "supplier_win"}
+
+
+def test_another_date_for_the_same_text_moves_its_events(
+    db: Path, call: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_json(capsys, "extract", call, "--known-at", "2025-08-31")
+    assert as_json(capsys, "extract", call, "--known-at", "2025-09-01")["notes"][0]["status"] == "changed"
+    assert {d.date() for d in Store.open(db).events()["known_at"]} == {dt.date(2025, 9, 1)}
+
+
+def test_an_undated_note_is_refused_and_no_store_is_made(
+    db: Path, call: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(capsys, "extract", call)
+    assert (code, out) == (2, "")
+    assert "--known-at" in err
+    assert "Traceback" not in err
+    assert not db.exists()
+
+
+@pytest.mark.parametrize("raw", [b"", b"\0\x01\x02" * 50], ids=["empty", "binary"])
+def test_a_bad_note_changes_nothing_stored(
+    db: Path, call: Path, capsys: pytest.CaptureFixture[str], raw: bytes
+) -> None:
+    as_json(capsys, "extract", call, "--known-at", "2025-08-31")
+    before = Store.open(db).snapshot_id()
+    call.write_bytes(raw)
+    code, _, err = run(capsys, "extract", call, "--known-at", "2025-08-31")
+    assert code == 2
+    assert err.count("error:") == 1
+    assert Store.open(db).snapshot_id() == before
+
+
+def test_a_folder_gives_what_can_be_read_and_says_what_cannot(
+    db: Path, call: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gbk = call.parent / "b.md"
+    gbk.write_bytes(f"---\npublished_at: 2025-07-01\n---\n{TEXT}".encode("gbk"))
+    code, out, err = run(capsys, "extract", call.parent, "--json")
+    assert code == 3
+    done = json.loads(out)
+    assert [d["note"].rpartition("-")[0] for d in done["notes"]] == ["b"]
+    assert len(done["refused"]) == 1
+    assert "call.txt" in err
+    assert Store.open(db).notes()["published_at"][0].date() == dt.date(2025, 7, 1)
+
+
+def test_known_at_dates_only_the_undated_notes_of_a_folder(
+    db: Path, call: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (call.parent / "b.txt").write_text(f"---\npublished_at: 2025-07-01\n---\n{TEXT}。", encoding="utf-8")
+    as_json(capsys, "extract", call.parent, "--known-at", "2025-08-31")
+    dates = dict(
+        Store.open(db).notes().select("title", "published_at", "path").select("path", "published_at").rows()
+    )
+    assert {Path(p).name: d.date().month for p, d in dates.items()} == {"b.txt": 7, "call.txt": 8}
+
+
+def test_a_correction_made_later_is_taken_up(
+    db: Path, call: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ("extract", call, "--known-at", "2025-08-31")
+    as_json(capsys, *args)
+    known = dict(Store.open(db).events().select("kind", "event_id").iter_rows())
+    Path(f"{call}.review.csv").write_text(
+        f"event_id,action,who,when\n{known['rack_delay']},reject,LI,2025-09-01\n", encoding="utf-8"
+    )
+    as_json(capsys, *args)
+    assert Store.open(db).events()["kind"].to_list() == ["supplier_win"]
+
+
+def test_events_lists_notes_beside_the_timeline_and_filters(
+    db: Path, call: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_json(capsys, "extract", call, "--known-at", "2025-08-31")
+    every = as_json(capsys, "events")["events"]
+    sources = {e["source"] for e in every}
+    assert "timeline" in sources
+    assert len(sources) == 2
+    delays = as_json(capsys, "events", "--kind", "rack_delay")["events"]
+    assert {e["kind"] for e in delays} == {"rack_delay"}
+    assert {e["source"] for e in delays} == sources
+    late = as_json(capsys, "events", "--since", "2025-08-31", "--until", "2025-08-31")["events"]
+    assert {e["known_at"][:10] for e in late} == {"2025-08-31"}
+    named = as_json(
+        capsys, "events", "--symbol", "SZ002837", "--source", Store.open(db).notes()["note_id"][0]
+    )
+    assert [e["kind"] for e in named["events"]] == ["supplier_win"]
+
+
+def test_without_a_store_events_shows_the_timeline(db: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert {e["source"] for e in as_json(capsys, "events")["events"]} == {"timeline"}
+    code, out, _ = run(capsys, "events", "--limit", "3")
+    assert code == 0
+    assert "more rows" in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (("--kind", "rack_dealy"), "did you mean 'rack_delay'"),
+        (("--since", "yesterday"), "--since is 'yesterday'"),
+        (("--html", "x.html"), "--note"),
+        (("--note", "call"), "no store"),
+        (("--explain", "002837.SZ", "2025-09-05"), "no store"),
+    ],
+)
+def test_a_wrong_question_is_one_clear_error(
+    db: Path, capsys: pytest.CaptureFixture[str], argv: tuple[str, ...], says: str
+) -> None:
+    code, out, err = run(capsys, "events", *argv)
+    assert (code, out) == (2, "")
+    assert says in " ".join(err.split())
+
+
+def test_a_note_is_shown_with_its_quotes_and_as_a_page(
+    db: Path, call: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_json(capsys, "extract", call, "--known-at", "2025-08-31")
+    shown = as_json(capsys, "events", "--note", "call")
+    assert [e["quote"] for e in shown["events"]] == ["去年 NVL72 机柜推迟了", "英维克已经打入英伟达的供应链"]
+    assert "text" not in shown["note"]
+    page = tmp_path / "call.html"
+    as_json(capsys, "events", "--note", "call", "--html", str(page))
+    assert "rack-slips" in page.read_text("utf-8")
+    code, _, err = run(capsys, "events", "--note", "cal1")
+    assert code == 2
+    assert "known: call-" in err
+
+
+def test_explain_shows_events_that_sum_to_the_score(
+    db: Path, call: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from data_cache.universe import load_universe
+    from signals.scores import scores
+    from signals.timeline import timeline
+
+    as_json(capsys, "extract", call, "--known-at", "2025-08-31")
+    told = as_json(capsys, "events", "--explain", "002837.SZ", "2025-09-05")
+    store = Store.open(db)
+    import polars as pl
+
+    every = pl.concat([store.events(), timeline().select(store.events().columns)])
+    day = dt.date(2025, 9, 5)
+    wanted = scores(every, store.calendar(), load_universe("liquid_cooling"), start=day, end=day)
+    wanted = wanted.filter(pl.col("symbol") == "002837.SZ")
+    parts: dict[str, float] = {}
+    for event in told["events"]:
+        parts[event["kind"]] = parts.get(event["kind"], 0.0) + event["score"]
+    assert parts == pytest.approx(dict(wanted.select("kind", "score").iter_rows()))
+    code, _, err = run(capsys, "events", "--explain", "002837.SZ", "2025-09-06")
+    assert code == 2
+    assert "no trading session" in err
+
+
+def test_the_model_needs_to_be_told_where_it_is(
+    db: Path, call: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ASHARE_LLM_BASE_URL", raising=False)
+    code, _, err = run(capsys, "extract", call, "--known-at", "2025-08-31", "--llm")
+    assert code == 2
+    assert "ASHARE_LLM_BASE_URL" in err
+    assert not db.exists()
