@@ -176,7 +176,7 @@ def from_frames(
     stop = end or _day(bars["date"].max())
     begin = start or _day(bars["date"].min())
     sessions = bars["date"].unique().sort() if calendar is None else calendar.unique().sort()
-    dates = sessions.filter((sessions >= bars["date"].min()) & (sessions <= stop))
+    dates = sessions.filter((sessions >= min(begin, _day(bars["date"].min()))) & (sessions <= stop))
     first = int((dates < begin).sum())
     bars = bars.filter(pl.col("date") <= stop)
     if not len(dates) or first >= len(dates) or not bars.height:
