@@ -1,0 +1,151 @@
+"""A market is refused before anything runs when a row of it cannot be true; what it derives is derived rightly."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import polars as pl
+import pytest
+
+from backtest.market import Market, from_frames
+from data_cache.errors import IntegrityError, NoData, UsageError
+
+DAYS = [dt.date(2024, 1, day) for day in (8, 9, 10, 11, 12, 15, 16, 17, 18, 19, 22, 23, 24, 25, 26)]
+CALENDAR = pl.Series("date", DAYS)
+
+
+def bars(closes: list[float | None], symbol: str = "600000.SH", days: list[dt.date] = DAYS) -> pl.DataFrame:
+    rows = [
+        (symbol, day, *[close] * 4, 100_000)
+        for day, close in zip(days, closes, strict=False)
+        if close is not None
+    ]
+    return pl.DataFrame(
+        rows, ["symbol", "date", "open", "high", "low", "close", "volume"], orient="row"
+    ).with_columns(pl.col("open", "high", "low", "close").cast(pl.Float64))
+
+
+def column(market: Market, name: str, symbol: str = "600000.SH") -> list[float | None]:
+    values = getattr(market, name)[:, market.symbols.index(symbol)]
+    return [None if np.isnan(v) else round(float(v), 6) for v in values]
+
+
+@pytest.mark.parametrize("price", [0.0, -1.0, float("nan"), float("inf"), None])
+def test_an_impossible_price_is_named_with_its_row(price: float | None) -> None:
+    frame = bars([10.0, 10.0, 10.0]).with_columns(
+        close=pl.Series([10.0, price, 10.0], dtype=pl.Float64, strict=False)
+    )
+    with pytest.raises(IntegrityError, match=r"symbol 600000\.SH, date 2024-01-09.*positive prices"):
+        from_frames(frame, CALENDAR)
+
+
+def test_a_bar_without_volume_is_named() -> None:
+    frame = bars([10.0, 10.0]).with_columns(volume=pl.Series([0, 5]))
+    with pytest.raises(IntegrityError, match=r"2024-01-08.*positive volume"):
+        from_frames(frame, CALENDAR)
+
+
+def test_a_date_missing_in_one_symbol_is_named_unless_it_was_suspended() -> None:
+    both = pl.concat([bars([10.0, None, 10.0]), bars([5.0, 5.0, 5.0], "000001.SZ")])
+    with pytest.raises(IntegrityError, match=r"600000\.SH has no bar on 2024-01-09"):
+        from_frames(both, CALENDAR)
+    known = pl.DataFrame({"symbol": ["600000.SH"], "date": [dt.date(2024, 1, 9)]})
+    assert from_frames(both, CALENDAR, suspensions=known).caveats == ()
+    lenient = from_frames(both, CALENDAR, gaps="suspended")
+    assert "1 symbol-sessions" in lenient.caveats[0]
+    assert "600000.SH on 2024-01-09" in lenient.caveats[0]
+
+
+def test_two_bars_of_one_day_and_a_bar_on_a_holiday_are_named() -> None:
+    with pytest.raises(IntegrityError, match=r"two bars .* 2024-01-08"):
+        from_frames(pl.concat([bars([10.0]), bars([11.0])]), CALENDAR)
+    with pytest.raises(IntegrityError, match=r"2024-01-09.* on no session"):
+        from_frames(bars([10.0, 10.0]), CALENDAR.filter(CALENDAR.dt.day() != 9))
+
+
+def test_missing_columns_and_empty_ranges_say_so() -> None:
+    with pytest.raises(UsageError, match="close"):
+        from_frames(bars([10.0]).drop("close"), CALENDAR)
+    with pytest.raises(NoData):
+        from_frames(bars([10.0]).clear(), CALENDAR)
+    with pytest.raises(NoData, match="2025-01-01"):
+        from_frames(bars([10.0]), CALENDAR, start=dt.date(2025, 1, 1), end=dt.date(2025, 2, 1))
+
+
+def test_limits_follow_the_previous_close_and_begin_before_the_start() -> None:
+    market = from_frames(bars([10.0, 10.05, 9.99]), CALENDAR, start=dt.date(2024, 1, 9))
+    assert column(market, "limit_up") == [11.0, 11.06]  # 11.055 half-up
+    assert column(market, "limit_down") == [9.0, 9.05]  # 9.045 half-up
+
+
+def test_on_an_ex_date_the_published_formula_beats_the_factor() -> None:
+    """600000 on 2017-05-25: (15.47 - 0.20) / 1.3 = 11.746 -> 11.75, limit 12.93; the raw close would give 17.02."""
+    days = [dt.date(2017, 5, 24), dt.date(2017, 5, 25)]
+    frame = bars([15.47, 11.60], days=days)
+    action = pl.DataFrame(
+        {"symbol": ["600000.SH"], "ex_date": [days[1]], "cash": [0.2], "bonus": [0.0], "transfer": [0.3]}
+    )
+    factors = pl.DataFrame({"symbol": ["600000.SH"], "date": [days[1]], "factor": [1.3184]})  # rounded: 11.73
+    told = from_frames(frame, pl.Series(days), factors=factors, corporate_actions=action)
+    assert column(told, "limit_up") == [None, 12.93]
+    untold = from_frames(frame, pl.Series(days), factors=factors)
+    assert column(untold, "limit_up") == [None, 12.9]  # 11.73 x 1.1
+    rights = factors.with_columns(factor=pl.lit(1.5))  # an action that explains only part of the step
+    assert (
+        column(from_frames(frame, pl.Series(days), factors=rights, corporate_actions=action), "limit_up")[1]
+        == 11.34
+    )
+
+
+def test_the_mark_is_carried_over_a_suspension_and_adjusted() -> None:
+    factors = pl.DataFrame({"symbol": ["600000.SH"], "date": [dt.date(2024, 1, 10)], "factor": [2.0]})
+    market = from_frames(bars([10.0, None, None, 5.5]), CALENDAR, factors=factors, gaps="suspended")
+    assert column(market, "mark") == [10.0, 10.0, 10.0, 11.0]
+    assert column(market, "close") == [10.0, None, None, 5.5]
+    assert column(market, "limit_up") == [None, None, None, 5.5]
+
+
+def test_st_names_narrow_the_limit_from_the_day_of_the_name() -> None:
+    names = pl.DataFrame(
+        {
+            "symbol": ["600000.SH", "600000.SH"],
+            "valid_from": [dt.date(2020, 1, 1), dt.date(2024, 1, 10)],
+            "name": ["浦发银行", "*ST浦发"],
+        }
+    )
+    market = from_frames(bars([10.0, 10.0, 10.0]), CALENDAR, names=names)
+    assert column(market, "limit_up") == [None, 11.0, 10.5]
+
+
+def test_a_new_listing_is_free_for_five_sessions_and_not_tradable_before() -> None:
+    listed = pl.DataFrame(
+        {"symbol": ["300999.SZ"], "listed": [dt.date(2024, 1, 9)], "delisted": [dt.date(2024, 1, 19)]}
+    )
+    closes = [None, 10.0, 12.0, 15.0, 11.0, 10.0, 10.0, 10.5, 10.5]
+    market = from_frames(bars(closes, "300999.SZ"), CALENDAR, instruments=listed, start=DAYS[0])
+    assert column(market, "limit_up", "300999.SZ")[:9] == [None] * 6 + [12.0, 12.0, 12.6]
+    assert (market.listed[0], market.delisted[0]) == (1, 9)
+
+
+def test_adjusted_imports_get_the_ratio_without_the_tick_and_no_factor() -> None:
+    market = from_frames(bars([2.556149, 2.8], "002837.SZ"), CALENDAR, basis="qfq")
+    assert column(market, "limit_up", "002837.SZ")[1] == pytest.approx(2.556149 * 1.1, abs=1e-6)
+    assert (market.factor == 1.0).all()
+
+
+def test_rates_change_on_their_days() -> None:
+    days = [dt.date(2023, 8, 25), dt.date(2023, 8, 28)]
+    market = from_frames(
+        pl.concat([bars([10.0, 10.0], days=days), bars([50.0, 50.0], "688111.SH", days)]), pl.Series(days)
+    )
+    main, star = (market.rates[:, market.group[market.symbols.index(s)]] for s in ("600000.SH", "688111.SH"))
+    assert main[:, 3].tolist() == [100_000, 50_000]  # stamp duty 0.1 % -> 0.05 %, in 1e-8
+    assert main[:, :2].tolist() == [[100, 100]] * 2
+    assert star[:, :2].tolist() == [[200, 1]] * 2
+
+
+def test_a_beijing_code_is_not_listed_before_the_board_was() -> None:
+    days = [dt.date(2021, 11, 11), dt.date(2021, 11, 12), dt.date(2021, 11, 15), dt.date(2021, 11, 16)]
+    market = from_frames(bars([10.0, 10.0, 10.0, 10.0], "920808.BJ", days), pl.Series(days))
+    assert market.listed.tolist() == [2]
