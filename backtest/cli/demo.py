@@ -53,12 +53,9 @@ def demo(
         note = read_note(note_path)
         store.put_note(note)
         store.put_events(extract(note))
-    step(f"{store.events().height} events; running {len(ALL)} strategies under the exchange's rules")
-    comparison = compare(
-        [cls() for cls in ALL.values()],
-        store,
-        progress=lambda text: None if text.startswith("running") else step(text),
-    )
+    step(f"{store.events().height} events; {len(ALL)} strategies under the exchange's rules")
+    step("(the first run on a machine compiles the fill kernel: about half a minute, once)")
+    comparison = compare([cls() for cls in ALL.values()], store, progress=step)
     step("drawing the page")
     report = comparison.to_html(out / "report.html")
     if common.json:
