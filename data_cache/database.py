@@ -27,14 +27,12 @@ PATIENCE = 3.0
 
 # DuckDB also refuses, within one process, a reader beside a writer; threads take turns instead.
 _TURN = threading.RLock()
-_OUTER: dict[
-    Path, duckdb.DuckDBPyConnection
-] = {}  # transactions under way; read and changed in one's turn only
+_OUTER: dict[Path, duckdb.DuckDBPyConnection] = {}  # connections under way, for those nested in them
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection, closed on leaving; within ``writing`` of the same path, its connection.
+    """A read-only connection, closed on leaving; within another one of the same path, or ``writing``, that one.
 
     Raises:
         NoData: when there is no such file.
@@ -51,7 +49,11 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             yield _OUTER[path]
             return
         with _open(path, read_only=True) as connection:
-            yield connection
+            _OUTER[path] = connection
+            try:
+                yield connection
+            finally:
+                del _OUTER[path]
 
 
 @contextmanager

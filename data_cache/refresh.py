@@ -97,7 +97,6 @@ def refresh(
             refresh_lists.calendar(run)  # whether today is a session comes before everything else
         require_within(pl.Series(run.sessions), furthest)
         run.read_clock()
-        run.read_companies()
         if not _anything_due(run):
             return run.report
         run.report.through = max((s for s in run.sessions if s <= run.end), default=None)
@@ -141,15 +140,16 @@ def _anything_due(run: Run) -> bool:
 def _steps(run: Run, progress: Callable[[int, int, str], None]) -> None:
     if run.due("calendar", ""):
         refresh_lists.calendar(run)
-    for exchange in run.exchanges():
-        if run.due("companies", exchange):
+    if lists := [e for e in run.exchanges() if run.due("companies", e)]:
+        for exchange in lists:
             refresh_lists.companies(run, exchange)
+        run.read_companies()
     if "SZ" in run.exchanges() and run.due("names", "SZ"):
         refresh_lists.names(run)
-    run.read_companies()
     if not run.symbols:
         raise NoData(f"no company is known: the exchanges' lists were not got: {run.report.tables}")
     due = [s for s in run.symbols if any(run.due(what, s) for what in _OF_A_SYMBOL)]
+    run.report.due = sum(run.due("bars", s) and run.span(s) is not None for s in due)
     for done, symbol in enumerate(due):
         progress(done, len(due), symbol)
         refresh_symbol.symbol(run, symbol)

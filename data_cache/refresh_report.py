@@ -82,7 +82,9 @@ class Report:
         got = ", ".join(f"{count} from {name}" for name, count in self.sources.items()) or "none"
         rows = ", ".join(f"{n} {what}" for what, n in self.rows.items() if n) or "no rows"
         day = f"{self.through}{' (still open: provisional)' if self.provisional else ''}"
-        lines = [f"through {day}: bars of {self.got} of {self.due} symbols due ({got}); {rows}"]
+        stopped = "interrupted: what was stored stays; run the same command again for the rest\n"
+        lines = [stopped] if self.interrupted else []
+        lines += [f"through {day}: bars of {self.got} of {self.due} symbols due ({got}); {rows}"]
         lines += [f"{name} was given up for this run: {why}" for name, why in self.ended.items()]
         lines += _some("not got", self.not_got)
         lines += _some("not got", self.tables)
@@ -90,7 +92,7 @@ class Report:
         lines += [f"doubt: {text}" for text in self.doubts[:_SHOWN]]
         if len(self.doubts) > _SHOWN:
             lines.append(f"... and {len(self.doubts) - _SHOWN} more doubts (--json has them all)")
-        return "\n".join(lines)
+        return "\n".join(line.rstrip() for line in lines)
 
     def document(self) -> dict[str, Any]:
         """The same as plain values for JSON."""

@@ -18,7 +18,7 @@ from data_cache import refresh_log
 from data_cache.akshare_bars import FIRST_SESSION
 from data_cache.akshare_lists import EXCHANGES
 from data_cache.calendar import SHANGHAI_CLOSE, last_closed_session
-from data_cache.database import writing
+from data_cache.database import reading, writing
 from data_cache.errors import StoreBusy
 from data_cache.puts import Written
 from data_cache.refresh_log import Check
@@ -101,11 +101,13 @@ class Run:
         self.market = symbols is None
         self.symbols = [Symbol.parse(s) for s in dict.fromkeys(symbols or ())]
         self.breakers: dict[str, Breaker] = defaultdict(Breaker)
-        self.checks = refresh_log.checks(store.path)
         self.life: dict[str, tuple[dt.date | None, dt.date | None]] = {}
         self.holes: dict[Symbol, list[dt.date]] = {}
         self.report = Report(started_at=now, finished_at=now, symbols=0)
-        self.read_calendar()
+        with reading(store.path):  # the file is opened once for all three
+            self.checks = refresh_log.checks(store.path)
+            self.read_calendar()
+            self.read_companies()
 
     # ------------------------------------------------------- what it knows
 
@@ -130,6 +132,13 @@ class Run:
         dates = rows.select("symbol", "listed", "delisted").iter_rows()
         self.life = {symbol: (listed, left) for symbol, listed, left in dates}
         self.report.symbols = len(self.symbols)
+
+    def span(self, name: Symbol) -> tuple[dt.date, dt.date] | None:
+        """First and last date wanted of a symbol; None where it was not listed on any session of them."""
+        listed, left = self.life.get(name, (None, None))
+        low = max(self.start, listed or self.start)
+        high = self.end if left is None else min(self.end, left - dt.timedelta(days=1))
+        return (low, high) if any(low <= s <= high for s in self.sessions) else None
 
     def exchanges(self) -> list[str]:
         """The exchanges whose lists are wanted."""

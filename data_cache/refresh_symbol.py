@@ -33,13 +33,12 @@ _Answered = dict[tuple[str, str], str]
 
 def symbol(run: Run, name: Symbol) -> None:
     """Ask for what is due of one symbol, and store it."""
-    listed, left = run.life.get(name, (None, None))
-    low = max(run.start, listed or run.start)
-    high = run.end if left is None else min(run.end, left - dt.timedelta(days=1))
-    if not any(low <= s <= high for s in run.sessions):  # not listed yet, or gone before the range
+    if (span := run.span(name)) is None:  # not listed yet, or gone before the range
         with run.transaction():
             run.checked({(what, name): "" for what in ("bars", "factors", "actions")}, run.start)
         return
+    low, high = span
+    listed, _ = run.life.get(name, (None, None))
     store, answered = run.store, _Answered()
     held = store.bars([name], basis="raw")
     low = _window(run, name, held["date"], low, high)
@@ -93,7 +92,6 @@ def _window(run: Run, name: Symbol, held: pl.Series, low: dt.date, high: dt.date
 def _bars(
     run: Run, name: Symbol, low: dt.date, high: dt.date, held: pl.Series, answered: _Answered
 ) -> tuple[str, Fetched] | None:
-    run.report.due += 1
     words: list[str] = []
     only_absent = True
     for provider in run.providers:

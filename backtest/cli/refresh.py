@@ -36,7 +36,8 @@ def refresh(
 ) -> int:
     """Ask the vendors for what the store is owed; see docs/daily.md for cron and systemd.
 
-    Exit codes: 0 done or nothing due, 3 something not got, 4 no provider answered, 5 rows quarantined, 75 busy.
+    Exit codes: 0 done or nothing due, 3 something not got, 4 no provider answered, 5 rows quarantined, 75 busy,
+    130 interrupted.
 
     Args:
         universe: A named list, e.g. liquid_cooling (the default where nothing else is named).
@@ -71,9 +72,7 @@ def refresh(
     if error := report.error():
         raise error
     say(common, report.summary().replace("[", r"\["))
-    if report.interrupted:
-        raise KeyboardInterrupt
-    return 0
+    return report.code
 
 
 def _wanted(universe: str | None, symbols: str | None, *, market: bool) -> list[str] | None:
