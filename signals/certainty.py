@@ -62,7 +62,10 @@ class Certainty:
 
 
 def _cues(clauses: list[Clause], lo: int, hi: int, mask: int) -> list[Hit]:
-    return [h for c in clauses[lo : hi + 1] if c.mask & mask for h in c.hits if h.mask & mask]
+    for c in clauses[lo : hi + 1]:
+        if c.mask & mask:
+            return [h for c in clauses[lo : hi + 1] for h in c.hits if h.mask & mask]
+    return []
 
 
 def is_negated(clause: Clause, anchor: Hit, near: int, far: int, rhetoric: int) -> Hit | None:

@@ -127,7 +127,11 @@ def explain(note: Note) -> pl.DataFrame:
     for c in told:
         start, end = _span(c, found)
         cues = {}
-        for hit in c.cues:
+        needed = 0
+        for group, _ in c.rule.needs:
+            needed |= group
+        inside = [h for k in found.clauses[c.lo : c.hi + 1] for h in k.hits if h.mask & needed]
+        for hit in [*c.cues, *inside]:
             a, b = found.squeezed.original(hit.start, hit.end)
             says = (
                 " ".join(lex.names(hit.mask & ~_entity_mask(hit.entity)))

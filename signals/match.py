@@ -104,14 +104,14 @@ def candidates(found: Scan, year: int) -> list[Candidate]:
                 if not hit.mask & masks.anchors:
                     continue
                 for rule in _rules_for(hit.mask & masks.anchors):
-                    if rule.order in met:
+                    if rule.order in met or clause.mask & rule.unless:
                         continue
                     if made := _meet(rule, hit, i, first, stop, number, found, masks, year):
                         met.add(rule.order)
                         out.append(made)
             for quantity in clause.quantities:
                 for rule in _rules_for(1 << masks.lex.bits[quantity.cls]):
-                    if rule.order not in met:
+                    if rule.order not in met and not clause.mask & rule.unless:
                         hit = Hit(quantity.start, quantity.end, 0, None, "number")
                         if made := _meet(rule, hit, i, first, stop, number, found, masks, year):
                             met.add(rule.order)
@@ -130,7 +130,7 @@ def _meet(
     if hi == i and rule.kind in _SERIES and mask & masks.numbers and hi + 1 < stop:
         following = clauses[hi + 1]
         if (
-            following.mask & masks.figures & mask
+            following.mask & (masks.figures & mask | masks.bare)
             and not following.mask & masks.anchors & ~masks.soft & ~masks.numbers
         ):
             hi += 1  # 去年三十五个点,今年只剩二十六: one statement
@@ -141,11 +141,9 @@ def _meet(
     if polarity is None:
         return None
     certainty, sure = masks.certainty.of(rule.kind, clauses, first, lo, hi, year)
-    needed = 0
-    for group, _ in rule.needs:
-        needed |= group
-    cues = [anchor, *(h for c in clauses[lo : hi + 1] for h in c.hits if h.mask & needed), *cues, *sure]
-    return Candidate(rule, number, i, lo, hi, anchor, cues, subject, carried, polarity, certainty)
+    return Candidate(
+        rule, number, i, lo, hi, anchor, [anchor, *cues, *sure], subject, carried, polarity, certainty
+    )
 
 
 _ORDER = ((-1, 1, -2, 2, -3, 3), (1, -1, 2, -2, 3, -3))
@@ -249,7 +247,7 @@ def _polarity(
             cues += [h for c in clauses[lo : hi + 1] for h in c.hits if h.mask & bits]
             sign = -abs(sign) if not (denied and "neg" in flips) else abs(sign)
             break
-    if "relief" in flips and mask & masks.relief or "falls" in flips and mask & masks.down:
+    if ("relief" in flips and mask & masks.relief) or ("falls" in flips and mask & masks.down):
         sign = abs(sign)
     if "rival" in flips:
         # 海外订单 is where the order comes from, not who won it: a place counts only as the subject

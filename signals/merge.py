@@ -44,8 +44,8 @@ _HIDES: dict[str, tuple[str, ...]] = {
 }
 _RUN_ON = frozenset({"risk", "self_promotion", "recommendation"})  # one statement however many names it lists
 # An essay comes back to its topics; they are news once, unless it says something else of them.
-_TOPICS = frozenset({"decoupling", "rate_hike", "bank_failure", "national_tech_plan", "tariff", "ai_launch"})
-_SAME_TOPIC = 0.34
+_TOPICS = frozenset({"decoupling", "rate_hike", "bank_failure", "national_tech_plan", "ai_launch"})
+_SAME_TOPIC = 0.4
 _SAME_WORDS, _SAME_PAIRS = 0.5, 0.25  # shares of known words, and of pairs of characters, two tellings share
 
 
@@ -113,8 +113,8 @@ def _hides(other: Candidate, c: Candidate) -> bool:
 
 def fold_repeats(found: list[Candidate], scan: Scan) -> list[Candidate]:
     """Things said again, folded into the first telling."""
-    told: dict[tuple[object, ...], list[tuple[Candidate, frozenset[str], frozenset[str]]]] = {}
-    text = scan.squeezed.text
+    told: dict[tuple[object, ...], list[Candidate]] = {}
+    sets: dict[tuple[int, int], frozenset[str]] = {}
     kept = []
     spans: set[tuple[str, int, int]] = set()
     for c in sorted(found, key=lambda c: (c.lo, c.hi, c.rule.order)):
@@ -123,20 +123,41 @@ def fold_repeats(found: list[Candidate], scan: Scan) -> list[Candidate]:
         spans.add((c.rule.kind, c.lo, c.hi))
         amounts = tuple((q.low, q.high) for q in _amounts(scan.clauses, c.lo, c.hi))
         subject = c.subject.name if c.subject and not (amounts and c.rule.kind == "market_size") else None
-        said = scan.clauses[c.lo : c.hi + 1]
-        words = frozenset(text[h.start : h.end] for k in said for h in k.hits)
-        pairs = frozenset(text[i : i + 2] for k in said for i in range(k.start, k.end - 1))
         alike = told.setdefault((c.rule.kind, subject, c.polarity, c.certainty, amounts), [])
-        for first, words_, pairs_ in alike:
-            topic = c.rule.kind in _TOPICS and _alike(words, words_) >= _SAME_TOPIC
-            same = _alike(words, words_) >= _SAME_WORDS and _alike(pairs, pairs_) >= _SAME_PAIRS
-            if amounts or same or topic:
+        for first in alike:
+            if amounts or _says_again(first, c, scan, sets):
                 first.repeats.append((c.lo, c.hi))
                 break
         else:
-            alike.append((c, words, pairs))
+            alike.append(c)
             kept.append(c)
     return kept
+
+
+def _says_again(
+    first: Candidate, c: Candidate, scan: Scan, sets: dict[tuple[int, int], frozenset[str]]
+) -> bool:
+    words, words_ = _words(first, scan, sets), _words(c, scan, sets)
+    common = _alike(words, words_)
+    if c.rule.kind in _TOPICS:
+        return common >= _SAME_TOPIC
+    return common >= _SAME_WORDS and _alike(_pairs(first, scan), _pairs(c, scan)) >= _SAME_PAIRS
+
+
+def _words(c: Candidate, scan: Scan, sets: dict[tuple[int, int], frozenset[str]]) -> frozenset[str]:
+    """The known words of a candidate's clauses."""
+    if (c.lo, c.hi) not in sets:
+        text = scan.squeezed.text
+        sets[c.lo, c.hi] = frozenset(
+            text[h.start : h.end] for k in scan.clauses[c.lo : c.hi + 1] for h in k.hits
+        )
+    return sets[c.lo, c.hi]
+
+
+def _pairs(c: Candidate, scan: Scan) -> frozenset[str]:
+    """The pairs of neighbouring characters of a candidate's clauses."""
+    text, said = scan.squeezed.text, scan.clauses[c.lo : c.hi + 1]
+    return frozenset(text[i : i + 2] for k in said for i in range(k.start, k.end - 1))
 
 
 def _alike(a: frozenset[str], b: frozenset[str]) -> float:

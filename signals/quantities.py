@@ -35,7 +35,10 @@ _UNIT = (
 )
 _BETWEEN = r"(?:~|-|到|至)"
 _NUMBER = re.compile(
-    r"(?=[\d零一二两三四五六七八九十百千几数上])"  # fail fast: most characters begin no number
+    # fail fast: most characters begin no number, and most single numerals count no amount (一个, 两家)
+    r"(?=[\d零一二两三四五六七八九十百千几数上])"
+    r"(?![一二两三四五六七八九几](?:[^零一二两三四五六七八九十百千几万亿%点成个~\-到至兆吉千瓦度伏元美欧英日韩块毛刀倍年基多余来上下"
+    r"只台颗片套张枚种柜架gtkmwvbur]|个(?!百|点|基)|$))"
     rf"(?P<pct>百分之?|百分点?之)?(?:(?P<lo>{_NUM})(?P<lomult>{_MULT})(?P<lounit>%|个点|千瓦|kw|瓦|w|亿|万)?{_BETWEEN})?"
     rf"(?P<lost>(?<=百分){_BETWEEN})?(?P<hi>{_NUM})(?P<more>[多余几]|来)?(?P<mult>{_MULT})(?P<more2>[多余])?{_UNIT}(?P<tail>以上|以下|以内|左右|上下|多)?"
 )

@@ -19,7 +19,7 @@ from signals.quantities import Quantity, find_quantities
 
 __all__ = ["Clause", "Hit", "Scan", "scan"]
 
-_CUT = re.compile(r"(?<!对吧)(?<!是吧)[。!?;\n]+|(?<!\d)[,:()]|[,:()](?!\d)|-{2,}")
+_CUT = re.compile(r"[。!?;\n]+|[,:()]|-{2,}")
 _TURN = re.compile(r"^([^\n:,。?!]{1,8}):[^\n]*(?:\n(?![^\n:,。?!]{1,8}:)[^\n]*)*", re.MULTILINE)
 _TINY = 3
 _RHETORICAL = re.compile(r"(?:不是|难道)[^。!?;\n]*[吗]?\?")
@@ -99,13 +99,20 @@ def _cut(text: str) -> tuple[list[Clause], list[tuple[int, int, int, bool]]]:
             paragraph += 1
 
     for m in _CUT.finditer(text):
-        if m.start() - begin <= _TINY and m[0] in ",:" and m.start() > begin:
+        (start, end), mark = m.span(), m[0]
+        stops = mark[0] in "。!?;\n"
+        if stops:
+            if mark == "?" and text[start - 2 : start] in ("对吧", "是吧"):
+                continue  # 对吧? asks for a nod
+        elif 0 < start - begin <= _TINY and mark in ",:":
             continue  # 对, 可能, 啊: a breath, not a clause; it joins the next one
-        if m.start() > begin:
-            clauses.append(Clause(begin, m.start(), len(sentences)))
-        begin = m.end()
-        if m[0][0] in "。!?;\n":
-            close(m.start(), m[0])
+        elif text[start - 1 : start].isdigit() and text[end : end + 1].isdigit():
+            continue  # 1,000 and 10:30
+        if start > begin:
+            clauses.append(Clause(begin, start, len(sentences)))
+        begin = end
+        if stops:
+            close(start, mark)
     if len(text) > begin:
         clauses.append(Clause(begin, len(text), len(sentences)))
     close(len(text), "")
@@ -144,6 +151,7 @@ def _read_words(
 ) -> None:
     offsets, last = squeezed.offsets, len(text) - 1
     waiting: list[tuple[Clause, int, int, Word]] = []
+    ignored = lexicon.mask("ignored")  # in the tables so that a longer word hides the shorter one inside it
     at, clause = 0, clauses[0]
     for end, word in lexicon.automaton.iter_long(squeezed.text):
         begin = end + 1 - len(word.surface)
@@ -160,7 +168,7 @@ def _read_words(
         needs, unless, entity, mask, relation = word.readings[0]
         if needs or unless:
             waiting.append((clause, begin, end + 1, word))
-        else:
+        elif mask != ignored:
             clause.mask |= mask
             clause.hits.append(Hit(begin, end + 1, mask, entity, relation))
     for clause, begin, stop, word in waiting:
@@ -182,6 +190,7 @@ def _continues(a: str, b: str) -> bool:
 
 
 def _read_numbers(text: str, clauses: list[Clause], lexicon: Lexicon) -> None:
+    bits = {cls: 1 << bit for cls, bit in lexicon.bits.items() if cls.startswith("num_")}
     at = 0
     for quantity in find_quantities(text):
         while quantity.start >= clauses[at].end and at + 1 < len(clauses):
@@ -190,10 +199,17 @@ def _read_numbers(text: str, clauses: list[Clause], lexicon: Lexicon) -> None:
         if quantity.start < clause.start:
             continue
         # 920C and NVL72 hold digits that are part of a name
-        if any(h.entity and h.start < quantity.end and quantity.start < h.end for h in clause.hits):
+        start, end = quantity.start, quantity.end
+        for h in clause.hits:
+            if h.end > start:
+                inside = h.start < end and h.entity is not None
+                break
+        else:
+            inside = False
+        if inside:
             continue
         clause.quantities.append(quantity)
-        clause.mask |= 1 << lexicon.bits[quantity.cls]
+        clause.mask |= bits[quantity.cls]
     for cls, pattern in _PATTERNS:
         bit = 1 << lexicon.bits[cls]
         at = 0
