@@ -318,39 +318,45 @@ def books(market: Market, targets: pl.DataFrame) -> tuple[Array, Array, Array]:
 
     if missing := {"date", "symbol", "weight"} - set(targets.columns):
         raise UsageError(f"targets lack the columns {sorted(missing)}; need date, symbol, weight")
-    wanted = targets["date"].cast(pl.Date).to_numpy()
-    at = np.searchsorted(market.dates, wanted)
-    off = market.dates[np.minimum(at, len(market.dates) - 1)] != wanted
-    if off.any():
-        row = int(np.argmax(off))
+    if targets["date"].null_count() or targets["symbol"].null_count():
+        row = int((targets["date"].is_null() | targets["symbol"].is_null()).arg_max() or 0)
+        raise _bad_target(targets, row, "it needs a date and a symbol")
+    at = _sessions(market, targets["date"].cast(pl.Date).to_physical().to_numpy())
+    if (at < 0).any():
+        row = int(np.argmax(at < 0))
         raise _bad_target(
             targets, row, f"its date is no session of the market ({market.dates[0]} to {market.dates[-1]})"
         )
-    column = targets["symbol"].cast(pl.String).replace_strict(
-        pl.Series(market.symbols, dtype=pl.String), pl.int_range(len(market.symbols), eager=True), default=None,
-        return_dtype=pl.Int64,
-    )  # fmt: skip
+    # text to a column number by polars' own dictionary, null where there is none
+    column = targets["symbol"].cast(pl.String).cast(pl.Enum(market.symbols), strict=False).to_physical()
     if column.null_count():
         raise _bad_target(
             targets, int(column.is_null().arg_max() or 0), "the market has no bars of this symbol"
         )
-    columns = column.to_numpy(writable=True)
+    columns = column.cast(pl.Int64).to_numpy(writable=True)
     weights = targets["weight"].cast(pl.Float64).fill_null(math.nan).to_numpy(writable=True)
-    order = np.arange(at.size)
-    if at.size and not _ascending(at, columns):
+    order = None
+    code, row = check_targets(at, columns, weights)
+    if code == 1:  # a strategy may return its rows in any order
         order = np.lexsort((columns, at))
         at, columns, weights = at[order], columns[order], weights[order]
-    code, row = check_targets(at, columns, weights, len(market.symbols))
+        code, row = check_targets(at, columns, weights)
     if code:
         what = ("a weight needs 0 to 1", "its symbol is twice in the book of that date",
-                "with it the weights of that date exceed 1")[code - 1]  # fmt: skip
-        raise _bad_target(targets, int(order[row]), what)
+                "with it the weights of that date exceed 1")[code - 2]  # fmt: skip
+        raise _bad_target(targets, row if order is None else int(order[row]), what)
     return at, columns, weights
 
 
-def _ascending(at: Array, columns: Array) -> bool:
-    step = np.diff(at)
-    return bool(np.all((step > 0) | ((step == 0) & (np.diff(columns) >= 0))))
+def _sessions(market: Market, days: Array) -> Array:
+    """The session of each day (days since 1970), -1 where it is none; looked up once a run of equal days."""
+    if not days.size:
+        return np.empty(0, dtype=np.int64)
+    starts = np.flatnonzero(np.concatenate(([True], days[1:] != days[:-1])))
+    known = market.dates.astype("datetime64[D]").astype(np.int64)
+    at = np.minimum(np.searchsorted(known, days[starts]), len(known) - 1)
+    at[known[at] != days[starts]] = -1
+    return np.repeat(at, np.diff(np.append(starts, days.size)))
 
 
 def _bad_target(targets: pl.DataFrame, row: int, why: str) -> UsageError:

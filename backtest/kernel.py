@@ -189,22 +189,25 @@ def _affordable(
     return (rates[LOT_SIZE] + low * rates[LOT_STEP]) * MICRO if low >= 0 else 0
 
 
-@_signed("i8[::1]", "i8[::1]", "f8[::1]", "i8")
-def check_targets(dates: Any, columns: Any, weights: Any, n_columns: int) -> tuple[int, int]:
-    """The first fault of targets sorted by session: (code, row); 0 none, 1 weight, 2 duplicate, 3 sum."""
-    seen = np.full(n_columns, -1, np.int64)
+@_signed("i8[::1]", "i8[::1]", "f8[::1]")
+def check_targets(dates: Any, columns: Any, weights: Any) -> tuple[int, int]:
+    """The first fault of target rows: (code, row); 0 none, 1 not sorted, 2 weight, 3 duplicate, 4 sum."""
     total = 0.0
     for i in range(dates.size):
-        if not 0.0 <= weights[i] <= 1.0 + 1e-9:
-            return 1, i
-        if i == 0 or dates[i] != dates[i - 1]:
+        if i > 0 and dates[i] == dates[i - 1]:
+            if columns[i] < columns[i - 1]:
+                return 1, i
+            if columns[i] == columns[i - 1]:
+                return 3, i
+        else:
+            if i > 0 and dates[i] < dates[i - 1]:
+                return 1, i
             total = 0.0
-        if seen[columns[i]] == dates[i]:
+        if not 0.0 <= weights[i] <= 1.0 + 1e-9:
             return 2, i
-        seen[columns[i]] = dates[i]
         total += weights[i]
         if total > 1.0 + 1e-9:
-            return 3, i
+            return 4, i
     return 0, -1
 
 
@@ -314,6 +317,9 @@ def simulate(
     buy_weight, no_weight = np.empty(n_columns, np.float64), np.zeros(n_columns, np.float64)
     in_book = np.full(n_columns, -1, np.int64)
     decision, tries, row, next_action = -1, 0, 0, 0
+    small = np.empty(n_sessions, np.float64)  # a size below this is rounded to no lot on any board
+    for t in range(n_sessions):
+        small[t] = min([rates[t, g, LOT_SIZE] for g in range(rates.shape[1])]) - 1.0 / MICRO
 
     for t in range(n_sessions):
         # 1. corporate actions
@@ -495,6 +501,8 @@ def simulate(
                 in_book[j] = t
                 have = position[j] / (factor[t, j] if explicit else 1.0)
                 change = weight * value_at[t] / mark[t, j] - have if weight > 0.0 else -np.inf
+                if have > 0.0 and t + 1 < n_sessions and np.abs(change) * factor[t + 1, j] < small[t + 1]:
+                    continue  # less than a lot of what is held is no order; most of an unchanged book is that
                 if change > 0.0 or np.isnan(change):  # NaN before the first bar: refused as not listed
                     heaviest_first = heaviest_first and (n_buys == 0 or weight <= buy_weight[n_buys - 1])
                     buy_column[n_buys], buy_units[n_buys], buy_weight[n_buys] = j, change, weight
