@@ -205,6 +205,6 @@ def _in_shares(who: str, rows: pl.DataFrame, *, usual: float) -> tuple[pl.DataFr
         scale = max(fits, key=lambda s: fits[s])
         if fits[scale] < _MOST:
             raise Drift(
-                f"{who}: amount / volume lies outside [low, high] on most days; its units have changed"
+                f"{who}: amount / volume lies outside [low, high] on most days: other units, or adjusted prices"
             )
     return rows.with_columns(pl.col("volume") * scale), scale

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -138,7 +139,8 @@ class Run:
         listed, left = self.life.get(name, (None, None))
         low = max(self.start, listed or self.start)
         high = self.end if left is None else min(self.end, left - dt.timedelta(days=1))
-        return (low, high) if any(low <= s <= high for s in self.sessions) else None
+        first = bisect_left(self.sessions, low)
+        return (low, high) if first < len(self.sessions) and self.sessions[first] <= high else None
 
     def exchanges(self) -> list[str]:
         """The exchanges whose lists are wanted."""

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -259,3 +260,31 @@ def test_no_factors_at_all_is_absent(said: Callable[[str], None]) -> None:
     said('var sz002837hfq={"total":0,"data":[]}\n')
     with pytest.raises(Absent, match=r"^sina: has none"):
         akshare_bars.factors(YWK, listed=None, until=LAST)
+
+
+@pytest.mark.realdata
+def test_a_recorded_answer_of_eastmoneys_is_read_and_its_adjusted_prices_are_refused(
+    said: Callable[[str], None], shared: Path
+) -> None:
+    """The recording is of forward-adjusted bars (fqt=1): what was paid for a share lies above the day's high."""
+    text = (shared / "data" / "wire" / "eastmoney_kline_601872.json").read_text(encoding="utf-8")
+    asked = (Symbol("601872.SH"), dt.date(2024, 1, 1), dt.date(2024, 12, 31), CALENDAR)
+    said(text)
+    with pytest.raises(Drift, match="adjusted prices"):
+        akshare_bars.bars("em", *asked)
+    rows = [line.split(",") for line in json.loads(text)["data"]["klines"]]
+    for row in rows:  # the same bars with the amount that their prices would have cost
+        row[6] = f"{int(row[5]) * 100 * (float(row[3]) + float(row[4])) / 2:.2f}"
+    said(json.dumps({"data": {"klines": [",".join(row) for row in rows]}}))
+    fetched = akshare_bars.bars("em", *asked)
+    assert fetched.scale == 100.0
+    assert Bars.validate(fetched.frame).drop("symbol").rows() == [
+        (dt.date.fromisoformat(d), float(o), float(h), float(lo), float(c), int(v) * 100, float(a))
+        for d, o, c, h, lo, v, a, *_ in rows
+    ]
+
+
+@pytest.mark.realdata
+def test_a_recorded_calendar_of_sinas_is_the_exchanges(said: Callable[[str], None], shared: Path) -> None:
+    said((shared / "data" / "wire" / "sina_calendar_2026-09-10.txt").read_text(encoding="utf-8"))
+    assert akshare_bars.calendar().to_list() == sessions()
