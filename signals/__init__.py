@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from signals.clock import decision_dates, known_at_from
     from signals.extract import explain, extract
     from signals.note import Note, find_notes, note_from_text, read_note
+    from signals.novelty import drop_told
     from signals.scores import contributions, scores, weights
     from signals.timeline import read_timeline, timeline
 
@@ -16,6 +17,7 @@ __all__ = [
     "Note",
     "contributions",
     "decision_dates",
+    "drop_told",
     "explain",
     "extract",
     "find_notes",
@@ -32,6 +34,7 @@ _HOMES = {
     "clock": ("decision_dates", "known_at_from"),
     "extract": ("explain", "extract"),
     "note": ("Note", "find_notes", "note_from_text", "read_note"),
+    "novelty": ("drop_told",),
     "scores": ("contributions", "scores", "weights"),
     "timeline": ("read_timeline", "timeline"),
 }

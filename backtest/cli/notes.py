@@ -34,7 +34,8 @@ def extract(
 
     A note must say when it became knowable, by --known-at or in its front matter (published_at between two
     lines of ---). Notes that have not changed are skipped; a changed note's events replace its earlier ones,
-    which stay readable as of then. Corrections in NOTE.review.csv win.
+    which stay readable as of then. Corrections in NOTE.review.csv win. What another note told within the 30 days
+    before is left out: the first telling counts, so extract older notes first (one run does).
 
     One note: `ashare extract call.txt --known-at 2025-08-31T15:00+08:00`
 
@@ -123,14 +124,16 @@ def _store_all(
     extractor = where.extractor if where else EXTRACTOR
     console = progress_console(common)
     done: list[dict[str, Any]] = []
+    ids = set(known)
+    notes = sorted(notes, key=lambda n: (n.published_at, n.note_id))  # the first telling counts
     with Progress(
         console=console, disable=common.quiet or len(notes) < 3 or not console.is_terminal
     ) as progress:
         for note in progress.track(notes, description="reading notes"):
             try:
-                done.append(
-                    _store_one(store, note, where, extractor, known.get(note.note_id), made_by, common)
-                )
+                stored = known.get(note.note_id)
+                done.append(_store_one(store, note, where, extractor, stored, made_by, ids, common))
+                ids.add(note.note_id)
             except UsageError as error:  # a correction beside the note that cannot be made
                 if len(notes) == 1:
                     raise
@@ -145,9 +148,11 @@ def _store_one(
     extractor: str,
     stored: dict[str, Any] | None,
     made_by: dict[str, str],
+    known: set[str],
     common: Common,
 ) -> dict[str, Any]:
     from signals.extract import extract as extract_rules
+    from signals.novelty import drop_told
     from signals.review import apply_review, has_review, read_review, review_path
 
     same = stored is not None and all(
@@ -171,6 +176,14 @@ def _store_one(
         events = told.events
         if has_review(note):
             events = apply_review(events, note, read_review(review_path(note)), dt.datetime.now(dt.UTC))
+    told_before = 0
+    if others := known - {note.note_id}:
+        events, told_before = drop_told(events, store.events(sources=list(others)))
+    if told_before:
+        say(
+            common,
+            f"{note.note_id}: {told_before} events were told by an earlier note within the month; left out",
+        )
     if not same:
         store.put_note(note)
     written = store.put_events(events, sources=[note.note_id])

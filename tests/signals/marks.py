@@ -97,6 +97,9 @@ NOTES = {
     "bear_on_cooling": None,
     "broker_copper_idc": "2025-11-07",
 }
+HELD_OUT = {
+    "switch_and_memory_talk": None
+}  # marked last, never tuned to sentence by sentence; no floor is asserted
 REAL = {
     "liquid_cooling_call": ("liquid_cooling_call.txt", "2025-08-31T15:00+08:00"),
     "tech_war_essay": ("tech_war_essay_2023-03-26.txt", "2023-03-26"),
@@ -113,7 +116,7 @@ def main() -> None:
     for name, (file, known_at) in REAL.items() if real.is_dir() else ():
         marks = read_marks(here / "annotations" / f"{name}.csv")
         print(name, score(marks, extract(read_note(real / file, known_at=known_at))), sep=": ")
-    for name, known_at in NOTES.items():
+    for name, known_at in (NOTES | HELD_OUT).items():
         marks = read_marks(here / "annotations" / f"{name}.csv")
         note = read_note(here / "notes" / f"{name}.txt", known_at=known_at)
         print(name, score(marks, extract(note)), sep=": ")

@@ -138,6 +138,18 @@ def test_a_correction_made_later_is_taken_up(
     assert Store.open(db).events()["kind"].to_list() == ["supplier_win"]
 
 
+def test_what_an_earlier_note_told_is_left_out(
+    db: Path, call: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = call.parent / "again.txt"
+    again.write_text(f"---\npublished_at: 2025-09-10\n---\n{TEXT}液冷的渗透率非常低。", encoding="utf-8")
+    code, out, err = run(capsys, "extract", call.parent, "--known-at", "2025-08-31", "--json")
+    assert code == 0
+    assert [d["events"] for d in json.loads(out)["notes"]] == [2, 1]
+    assert "told by an earlier note" in " ".join(err.split())
+    assert sorted(Store.open(db).events()["kind"]) == ["penetration_view", "rack_delay", "supplier_win"]
+
+
 def test_events_lists_notes_beside_the_timeline_and_filters(
     db: Path, call: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
