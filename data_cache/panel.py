@@ -21,6 +21,7 @@ from data_cache.database import query, reading, scalar
 from data_cache.tables import TABLES, decode, rows_at
 
 if TYPE_CHECKING:
+    import duckdb
     from numpy.typing import NDArray
 
 __all__ = ["FIELDS", "Panel", "load"]
@@ -28,6 +29,8 @@ __all__ = ["FIELDS", "Panel", "load"]
 FIELDS = ("open", "high", "low", "close", "volume", "amount")
 _CACHED_ROWS = 1_000_000  # below this many bars a build takes less time than a file is worth
 _BATCH = 1_000_000
+_NAMED = 1_000  # symbols listed in a query; more are read with all the others
+_RUN = 50  # bars in a row without a gap from which copying runs beats placing each bar
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no one truth value to compare
@@ -81,19 +84,27 @@ def load(
         return _build(connection, source, basis, fields, dates, wanted)
 
 
-def _axes(connection: Any, source: str, basis: str) -> tuple[NDArray[np.datetime64], NDArray[np.int32], int]:
+def _axes(
+    connection: duckdb.DuckDBPyConnection, source: str, basis: str
+) -> tuple[NDArray[np.datetime64], NDArray[np.int32], int]:
     """The sessions from the first bar to the last, the codes of the symbols with bars, the number of bars."""
-    low, high, rows = connection.execute(
-        f"SELECT min(date), max(date), count(*) FROM {source} WHERE basis = '{basis}'"
-    ).fetchall()[0]
-    days = query(
+    if source == "bars t":  # bar_tips knows, without a look at every bar
+        tips = query(
+            connection, f"SELECT symbol, before FROM bar_tips WHERE basis = '{basis}' ORDER BY symbol"
+        )
+        codes, rows = tips["symbol"], int(tips["before"].sum()) + tips.height
+    else:
+        found = query(
+            connection, f"SELECT symbol, count(*) AS n FROM {source} WHERE basis = '{basis}' GROUP BY 1"
+        )
+        codes, rows = found["symbol"].sort(), int(found["n"].sum())
+    sessions = query(
         connection,
-        f"SELECT date FROM calendar WHERE date BETWEEN '{low or '1900-01-01'}' AND '{high or '1900-01-01'}' "
-        "ORDER BY date",
+        f"SELECT date FROM calendar WHERE date BETWEEN (SELECT min(date) FROM {source} WHERE basis = '{basis}') "
+        f"AND (SELECT max(date) FROM {source} WHERE basis = '{basis}') ORDER BY date",
     )
-    codes = query(connection, f"SELECT DISTINCT symbol FROM {source} WHERE basis = '{basis}' ORDER BY symbol")
-    dates = days["date"].to_numpy().astype("datetime64[D]")
-    return dates, codes["symbol"].to_numpy(), int(rows)
+    dates = sessions["date"].to_numpy().astype("datetime64[D]")
+    return dates, codes.to_numpy(), rows
 
 
 def _build(
@@ -108,22 +119,45 @@ def _build(
     if len(dates) and len(codes):
         days = dates.astype(np.int64)
         row_of = np.zeros(days[-1] - days[0] + 1, np.int64)
-        row_of[days - days[0]] = np.arange(len(days)) * len(codes)
-        column_of = np.full(int(codes.max()) + 1, -1, np.int32)
+        row_of[days - days[0]] = np.arange(len(days))
+        column_of = np.full(4_000_000, -1, np.int32)  # by stored integer: six digits x four exchanges
         column_of[codes] = np.arange(len(codes), dtype=np.int32)
-        few = f"AND symbol IN ({', '.join(map(str, codes))})" if len(codes) <= 1000 else ""
-        values = ", ".join(f"{name}::DOUBLE AS {name}" for name in fields)
+        few = f"AND symbol IN ({', '.join(map(str, codes))})" if len(codes) <= _NAMED else ""
+        selected = ", ".join(f"{name}::DOUBLE AS {name}" for name in fields)
         batches = connection.sql(
-            f"SELECT symbol, date, {values} FROM {source} WHERE basis = '{basis}' "
+            f"SELECT symbol, date, {selected} FROM {source} WHERE basis = '{basis}' "
             f"AND date BETWEEN '{dates[0]}' AND '{dates[-1]}' {few}"
         ).to_arrow_reader(_BATCH)
+        touched = np.zeros(len(codes), bool)
         for batch in batches:
             frame = pl.DataFrame(pl.from_arrow(batch))
-            day = frame["date"].to_physical().to_numpy()
             column = column_of[frame["symbol"].to_numpy()]
-            at = row_of[day - days[0]] + column
-            for name, array in arrays.items():
-                array.reshape(-1)[at] = frame[name].to_numpy()
+            if (column < 0).any():  # of a symbol that was not asked for
+                frame = frame.filter(pl.Series(column >= 0))
+                column = column[column >= 0]
+            if not len(column):
+                continue
+            row = row_of[frame["date"].to_physical().to_numpy() - days[0]]
+            low, high = int(column.min()), int(column.max()) + 1
+            steps = np.flatnonzero((np.diff(row) != 1) | (np.diff(column) != 0)) + 1
+            starts = np.concatenate([[0], steps])
+            if len(starts) * _RUN > len(row) or (high - low) * len(dates) > 4 * len(row):
+                for name, array in arrays.items():
+                    array[row, column] = frame[name].to_numpy()
+            else:  # whole histories of a few symbols: copy their unbroken runs, then turn the block
+                ends = np.concatenate([steps, [len(row)]])
+                places = (column[starts] - low) * len(dates) + row[starts]
+                runs = list(zip(places.tolist(), starts.tolist(), ends.tolist(), strict=True))
+                for name, array in arrays.items():
+                    values = frame[name].to_numpy()
+                    block = np.full((high - low, len(dates)), np.nan)
+                    if touched[low:high].any():
+                        block[:] = array[:, low:high].T
+                    flat = block.reshape(-1)
+                    for place, start, end in runs:
+                        flat[place : place + end - start] = values[start:end]
+                    array[:, low:high] = block.T
+            touched[column] = True
     for array in arrays.values():
         array.flags.writeable = False
     return Panel(dates, tuple(decode(pl.Series(codes))), basis, arrays)

@@ -39,6 +39,26 @@ def pivoted(store: Store, field: str, dates: np.ndarray, symbols: tuple[str, ...
     return grid.select(pl.col(symbols).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
 
 
+def test_many_symbols_of_more_are_read_without_naming_them(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = ["920808.BJ", "300308.SZ"]
+    named = store.panel(["close"], wanted, basis="hfq")
+    monkeypatch.setattr(panel, "_NAMED", 1)
+    np.testing.assert_array_equal(store.panel(["close"], wanted, basis="hfq")["close"], named["close"])
+    np.testing.assert_array_equal(named["close"], pivoted(store, "close", named.dates, named.symbols))
+
+
+@pytest.mark.parametrize("run", [1, 50, 10**9])
+def test_runs_and_single_bars_are_placed_alike(
+    store: Store, monkeypatch: pytest.MonkeyPatch, run: int
+) -> None:
+    monkeypatch.setattr(panel, "_RUN", run)
+    monkeypatch.setattr(panel, "_BATCH", 2048)
+    got = store.panel(["close"], basis="hfq")
+    np.testing.assert_array_equal(got["close"], pivoted(store, "close", got.dates, got.symbols))
+
+
 @pytest.mark.parametrize("cached", [False, True])
 def test_a_panel_is_the_pivot_of_the_bars(
     store: Store, monkeypatch: pytest.MonkeyPatch, *, cached: bool
@@ -71,9 +91,7 @@ def test_a_kept_panel_never_outlives_its_bars(
     store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(panel, "_CACHED_ROWS", 1)
-    copy = Store.open(
-        Path(tmp_path / "s.duckdb").write_bytes(store.path.read_bytes()) and tmp_path / "s.duckdb"
-    )
+    copy = Store.open(shutil.copy(store.path, tmp_path / "s.duckdb"))
     before = copy.panel(["close"])
     snapshot = copy.snapshot_id()
     row = copy.bars(basis="hfq").head(1).drop("basis", "source")
