@@ -21,7 +21,7 @@ from data_cache.store import Store
 
 EVENING = f"{LAST}T20:00:00+08:00"
 SYMBOLS = ["002837.SZ", "000063.SZ", "603019.SH", "920808.BJ"]
-KILLS = 4
+KILLS = 3
 
 
 @pytest.fixture

@@ -197,8 +197,8 @@ def _halt(code: str, start: str, end: str | None, span: str, reason: str) -> dic
 
 def _tencent(market: Market, path: str, query: dict[str, str]) -> tuple[int, str]:
     if path.endswith("weekTrends"):
-        known = query["code"][2:] in market.bars
-        first = [[str(days()[0]), "1.0"]] if known else []
+        code = query["code"][2:]
+        first = [[str(market.bars[code][0][0]), "1.0"]] if code in market.bars else []
         return 200, f"{query['_var']}=" + json.dumps({"code": 0, "msg": "", "data": first})
     symbol, _day, low, high, _count, _adjust = [*query["param"].split(","), ""][:6]
     if symbol[2:] not in market.bars:
