@@ -92,13 +92,13 @@ def test_a_second_run_is_refused_at_once_with_75(vendors: Vendors, tmp_path: Pat
 
     def holds(host: str, url: str) -> Fault:
         asked.set()
-        released.wait(30)
+        released.wait(300)
         return None
 
     vendors.fault = holds
     db = tmp_path / "a.duckdb"
     first = start(vendors, db)
-    assert asked.wait(30)
+    assert asked.wait(300)
     second = start(vendors, db)
     out, err = second.communicate()
     released.set()
@@ -121,7 +121,7 @@ def test_ctrl_c_keeps_what_was_stored_and_says_where_it_stands(vendors: Vendors,
 
     vendors.fault = third_symbol
     process = start(vendors, tmp_path / "a.duckdb")
-    assert third.wait(60)
+    assert third.wait(300)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
     assert process.returncode == 130
