@@ -82,7 +82,11 @@ def _stock(rng: random.Random, symbol: str, days: list[dt.date], explicit: bool)
                     actions[t] = (cash, bonus, moved)
                     factor = F(float(factor * F(close, 100) / new))
             else:
-                factor *= {"split": F(2), "dividend": F(33, 32), "odd": F(13, 8)}[kind]
+                # no round steps: a position of exactly half a millionth of a share is rounded by float noise
+                step = {"split": 2.0, "dividend": rng.uniform(1.001, 1.06), "odd": rng.uniform(1.2, 1.7)}[
+                    kind
+                ]
+                factor = F(float(factor) * step)
         factors[t] = factor
         if t >= gone or (kind == "suspended" and bars):
             continue
