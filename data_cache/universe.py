@@ -14,20 +14,11 @@ import polars as pl
 
 from data_cache.errors import UnknownName
 
-__all__ = ["SEGMENTS", "load_universe", "universes"]
+__all__ = ["COOLING", "SEGMENTS", "load_universe", "universes"]
 
-SEGMENTS = (
-    "full_chain",
-    "cold_plate",
-    "cdu",
-    "connector",
-    "manifold_piping",
-    "room_cooling",
-    "server_switch",
-    "datacenter",
-    "optical_module",
-    "chip",
-)
+COOLING = ("cold_plate", "cdu", "connector", "manifold_piping", "coolant", "room_cooling")
+"""The links that carry heat away: what a ``full_chain`` company makes all of."""
+SEGMENTS = ("full_chain", *COOLING, "server_switch", "datacenter", "power", "optical_module", "chip")
 """The links of the chain, from the coolant outward; a universe's ``segment`` is one of these."""
 
 

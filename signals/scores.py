@@ -33,6 +33,7 @@ from importlib.resources import files
 import polars as pl
 
 from data_cache.errors import UnknownName, UsageError
+from data_cache.universe import COOLING
 from signals.clock import decided_by
 
 __all__ = ["CERTAINTY_WEIGHTS", "HORIZON", "Scores", "contributions", "news", "scores", "weights"]
@@ -232,11 +233,12 @@ def _reach(patterns: pl.DataFrame, universe: pl.DataFrame) -> pl.DataFrame:
     """For each pair of ``symbols`` and ``segments``: symbol and exposure of those the event touches.
 
     1 where it names the symbol; the symbol's exposure where it names the symbol's segment (a full-chain
-    company is in every segment); the symbol's exposure where it names nobody.
+    company makes every cooling link, not chips or optics); the symbol's exposure where it names nobody.
     """
     named = pl.col("symbols").str.split(";").list.contains(pl.col("symbol"))
     segment = pl.col("segments").str.split(";").list.contains(pl.col("segment"))
-    linked = (pl.col("segments") != "") & (segment | (pl.col("segment") == "full_chain"))
+    cooling = pl.col("segments").str.split(";").list.eval(pl.element().is_in(COOLING)).list.any()
+    linked = (pl.col("segments") != "") & (segment | (cooling & (pl.col("segment") == "full_chain")))
     everyone = (pl.col("symbols") == "") & (pl.col("segments") == "")
     return (
         patterns.select("symbols", "segments")

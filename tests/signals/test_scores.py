@@ -24,6 +24,7 @@ UNIVERSE = pl.DataFrame(
         "exposure": [1.0, 0.5, 0.2],
     }
 )
+COOLING = {"cold_plate", "cdu", "connector", "manifold_piping", "coolant", "room_cooling"}
 TABLE = {row["kind"]: row for row in weights().to_dicts()}
 
 
@@ -86,7 +87,9 @@ def test_half_is_left_at_the_half_life_and_nothing_after_the_horizon(kind: str) 
         ({"segments": ["cdu"]}, {"000001.SZ": 1.0, "000002.SZ": 0.5}),
         ({"segments": ["cold_plate"]}, {"000001.SZ": 1.0}),
         ({"symbols": ["000002.SZ"], "segments": ["server_switch"]},
-         {"000001.SZ": 1.0, "000002.SZ": 1.0, "000003.SZ": 0.2}),
+         {"000002.SZ": 1.0, "000003.SZ": 0.2}),
+        ({"segments": ["optical_module"]}, {}),  # the full chain of cooling makes no optics
+        ({"segments": ["chip", "coolant"]}, {"000001.SZ": 1.0}),
         ({"symbols": ["999999.SZ"]}, {}),
     ],
 )  # fmt: skip
@@ -208,7 +211,7 @@ def test_agrees_with_the_formula_in_plain_python(rows: list[dict[str, Any]]) -> 
         for symbol, segment, exposure in UNIVERSE.iter_rows():
             if symbol in row["symbols"]:
                 reach = 1.0
-            elif row["segments"] and (segment in row["segments"] or segment == "full_chain"):
+            elif segment in row["segments"] or (segment == "full_chain" and COOLING & set(row["segments"])):
                 reach = exposure
             else:
                 reach = exposure if not row["symbols"] and not row["segments"] else 0.0
