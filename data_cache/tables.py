@@ -12,6 +12,7 @@ Symbols are stored as integers, ``code * 4 + exchange``: nothing to look up, and
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -246,7 +247,13 @@ def encode(symbols: pl.Series) -> pl.Series:
     codes = runs["value"].str.head(6).cast(pl.Int32) * 4 + runs["value"].str.tail(2).replace_strict(
         list(_EXCHANGES), [0, 1, 2], return_dtype=pl.Int32
     )
-    return pl.Series(symbols.name, np.repeat(codes.to_numpy(), runs["len"].to_numpy()), dtype=pl.Int32)
+    whole = pl.Series(symbols.name, np.repeat(codes.to_numpy(), runs["len"].to_numpy()), dtype=pl.Int32)
+    if symbols.n_chunks() == 1:
+        return whole
+    # In the chunks of the frame it joins: else each block is copied on its way to DuckDB, which keeps every copy
+    # until the transaction ends.
+    starts = np.cumsum([0, *symbols.chunk_lengths()])
+    return pl.concat([whole.slice(a, b - a) for a, b in itertools.pairwise(starts)], rechunk=False)
 
 
 def decode(codes: pl.Series) -> pl.Series:

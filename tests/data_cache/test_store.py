@@ -295,8 +295,12 @@ def test_a_snapshot_reads_for_ever_what_was_read_then(
         then = Store.open(store.path, as_of=snapshot)
         again = [then.bars(basis="raw"), then.bars(basis="qfq"), then.rejected()]
         assert all(a.equals(b) for a, b in zip(reads, again, strict=True))
-    keys = store.bars(basis="raw").select("symbol", "date")
-    assert keys.is_unique().all()
+    with duckdb.connect(str(store.path), read_only=True) as connection:
+        last = "SELECT symbol, basis, max(date), arg_max(close, date), count(*) - 1 FROM bars GROUP BY ALL ORDER BY ALL"
+        tips = "SELECT symbol, basis, date, close, before FROM bar_tips ORDER BY ALL"
+        assert connection.execute(tips).fetchall() == connection.execute(last).fetchall()
+        copies = "SELECT symbol, date, basis FROM bars GROUP BY ALL HAVING count(*) > 1"
+        assert connection.execute(copies).fetchall() == []
 
 
 def test_factors_come_from_one_source_and_another_is_its_witness(store: Store) -> None:
