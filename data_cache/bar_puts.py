@@ -128,6 +128,8 @@ def _put_block(
         return done
     tips = _tips(transaction, rows, basis)
     stored = _stored(transaction, rows, tips, basis)
+    if stored.height:
+        rows = rows.sort("symbol", "date")  # as the line that joins them with the stored bars is
     line = line_up(rows, stored)
     keep(stale_flat(line), "stale_flat")
     if basis == "raw":

@@ -11,7 +11,7 @@ A row is quarantined under the first of these it breaks:
 6. ``board_limit``: as traded, no price lies outside the limits of board, date and status (``board_limit``);
 7. ``cross_source``, ``cross_source_level``: another source disagrees (``data_cache.witness``).
 
-Below, ``rows`` are encoded bars sorted by symbol and date; ``line`` is rows together with the stored bars they
+Below, ``rows`` are encoded bars, those of a symbol together and by date; ``line`` is rows together with the stored bars they
 follow, as ``line_up`` makes it. Each function says of every row whether it keeps its rule.
 """
 
@@ -61,10 +61,10 @@ def sound(rows: pl.DataFrame) -> pl.Series:
 
 
 def line_up(rows: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
-    """Rows and the stored bars around them in one line, sorted.
+    """Rows and the stored bars around them in one line; where there are stored bars, sorted.
 
     Args:
-        rows: encoded, sorted, unique.
+        rows: encoded, unique; those of a symbol together and by date, and wholly sorted where there are stored bars.
         stored: encoded bars of the same symbols and basis, with ``_before``: how many bars of the symbol come
             before each at least; those under a key of ``rows`` are ignored.
 

@@ -171,6 +171,18 @@ def test_a_repeated_bar_is_stale_in_one_put_or_two(store: Store) -> None:
     assert store.put_bars(third, source="x") == Written(inserted=1)
 
 
+@pytest.mark.parametrize("symbols", [["000063.SZ", "600519.SH"], ["600519.SH", "000063.SZ"]])
+def test_the_order_of_a_files_symbols_is_free(store: Store, symbols: list[str]) -> None:
+    both = pl.concat([bars(FLAT, symbol=symbol) for symbol in symbols])
+    store.put_bars(both.filter(pl.col("date") < DAYS[4]), source="x")
+    again = both.row(3, named=True)  # of the first symbol; its fifth day repeats its fourth
+    stale = with_(both, 4, **(again | {"date": DAYS[4]}))
+    for frame in (stale, stale.sort("date", maintain_order=True), stale.reverse()):
+        store.put_bars(frame, source="x")
+        (listed,) = store.rejected().to_dicts()
+        assert (listed["symbol"], listed["date"], listed["rule"]) == (symbols[0], DAYS[4], "stale_flat")
+
+
 def test_a_few_shares_at_one_price_may_repeat(store: Store) -> None:
     frame = bars([10.5] * 3).with_columns(volume=pl.lit(10, dtype=pl.Int64), amount=pl.lit(105.0))
     assert store.put_bars(frame, source="x") == Written(inserted=3)
