@@ -11,8 +11,8 @@ A row is quarantined under the first of these it breaks:
 6. ``board_limit``: as traded, no price lies outside the limits of board, date and status (``board_limit``);
 7. ``cross_source``, ``cross_source_level``: another source disagrees (``data_cache.witness``).
 
-Below, ``rows`` are encoded bars, those of a symbol together and by date; ``line`` is rows together with the stored bars they
-follow, as ``line_up`` makes it. Each function says of every row whether it keeps its rule.
+Below, ``rows`` are encoded bars, those of a symbol together and by date; ``line`` is rows together with the stored
+bars they follow, as ``line_up`` makes it. Each function says of every row whether it keeps its rule.
 """
 
 from __future__ import annotations
