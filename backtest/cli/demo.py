@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from backtest.cli.common import Common, progress_console, say, show_json, show_table
+
+if TYPE_CHECKING:
+    from data_cache.store import Store
 
 __all__ = ["demo"]
 
@@ -39,12 +42,11 @@ def demo(
         console.print(f"[dim]{time.perf_counter() - began:6.1f} s[/]  {text}")
 
     path = out / "sample.duckdb"
-    if fresh:
-        path.unlink(missing_ok=True)
-    if path.exists():
-        store = Store.open(path)
+    store = None if fresh else _existing(path)
+    if store is not None:
         step(f"the SAMPLE market is there: {path}")
     else:
+        path.unlink(missing_ok=True)
         step("making the SAMPLE market (seeded, on the real Shanghai calendar)")
         store = Store.create(path, sample=True)
         sample.fill(store)
@@ -74,3 +76,14 @@ def demo(
     show_table(comparison.table.select(columns), title="SAMPLE: a synthetic market; nothing here happened")
     say(common, f"done in {time.perf_counter() - began:.1f} s. Open the page: [bold]{report.resolve()}[/]")
     return 0
+
+
+def _existing(path: Path) -> Store | None:
+    """The sample store of an earlier demo; None where there is none, or another version's: it is generated again."""
+    from data_cache.errors import NoData, StorageError
+    from data_cache.store import Store
+
+    try:
+        return Store.open(path)
+    except (NoData, StorageError):
+        return None

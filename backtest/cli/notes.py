@@ -219,7 +219,7 @@ def events(
         until: Known on this day or earlier.
         symbol: Naming this symbol.
         note: Of this note: its id, or the beginning of it.
-        source: Of this source: a note's id, or timeline.
+        source: Of this source: a note's id, or timeline, or "timeline (not imported)".
         html: With --note: write the note as a page with its events marked and explained.
         explain: SYMBOL and DATE: the events that make up the scores of that decision date.
         limit: Rows to print; --json prints all.
@@ -230,9 +230,9 @@ def events(
     if html is not None and note is None:
         raise UsageError("--html shows one note; say which with --note")
     store = _open(common)
-    found = _all_events(store)
     if explain is not None:
-        return _explain(store, found, *explain, common)
+        return _explain(store, *explain, common)
+    found = _all_events(store)
     if kind:
         from signals.lexicon import kinds
 
@@ -257,12 +257,14 @@ def events(
         if html is not None:
             return _page(row, found, html, common)
         return _with_quotes(row, found, limit, common)
+    sample = store is not None and store.is_sample
     if common.json:
-        show_json({"events": found})
+        show_json({"sample": sample, "events": found})
         return 0
     columns = ["known_at", "kind", "polarity", "certainty", "subject", "symbols", "source", "title"]
     shown = found.sort("known_at", "event_id").select(columns)
-    show_table(shown.with_columns(pl.col("known_at").dt.strftime("%Y-%m-%d %H:%M")), limit=limit)
+    shown = shown.with_columns(pl.col("known_at").dt.strftime("%Y-%m-%d %H:%M"))
+    show_table(shown, title="SAMPLE notes, and the shipped timeline" if sample else None, limit=limit)
     return 0
 
 
@@ -276,12 +278,12 @@ def _open(common: Common) -> Store | None:
 
 
 def _all_events(store: Store | None) -> pl.DataFrame:
-    """Stored events and, where they are not stored, those of the shipped timeline."""
+    """Stored events and, marked as not imported, those of the shipped timeline that are not among them."""
     import polars as pl
 
     from signals.timeline import timeline
 
-    shipped = timeline()
+    shipped = timeline().with_columns(source=pl.lit("timeline (not imported)"))
     if store is None:
         return shipped
     stored = store.events()
@@ -348,7 +350,7 @@ def _with_quotes(row: dict[str, Any], found: pl.DataFrame, limit: int, common: C
     return 0
 
 
-def _explain(store: Store | None, found: pl.DataFrame, symbol: str, date: str, common: Common) -> int:
+def _explain(store: Store | None, symbol: str, date: str, common: Common) -> int:
     import polars as pl
 
     from data_cache.symbols import Symbol
@@ -361,7 +363,10 @@ def _explain(store: Store | None, found: pl.DataFrame, symbol: str, date: str, c
     universe = load_universe("sample" if store.is_sample else "liquid_cooling")
     if name not in universe["symbol"].to_list():
         raise UnknownName("symbol of the universe", name, universe["symbol"].to_list())
-    calendar = store.calendar()
+    found, calendar = (
+        store.events(),
+        store.calendar(),
+    )  # what a strategy reads, so not the unimported timeline
     if day not in set(calendar.to_list()):
         raise UsageError(f"{day} is no trading session, so no decision is taken on it; give a session")
     parts = contributions(found, calendar, universe, start=day, end=day).filter(pl.col("symbol") == name)
@@ -371,12 +376,13 @@ def _explain(store: Store | None, found: pl.DataFrame, symbol: str, date: str, c
     )
     totals = parts.group_by("kind").agg(pl.col("score").sum(), events=pl.len()).sort("kind")
     if common.json:
-        show_json({"symbol": name, "date": day, "scores": totals, "events": rows})
+        show_json({"sample": store.is_sample, "symbol": name, "date": day, "scores": totals, "events": rows})
         return 0
     if rows.is_empty():
         say(common, f"no event known by {day} pushes {name}")
         return 0
-    show_table(totals, title=f"{name}, decisions of {day}")
+    label = "SAMPLE " if store.is_sample else ""
+    show_table(totals, title=f"{label}{name}, decisions of {day}")
     columns = [
         "kind",
         "score",

@@ -29,12 +29,15 @@ class Span:
         end: Last session; default the last stored bar.
         cash: Yuan to begin with.
         universe: A table of data_cache/universes; default liquid_cooling (sample on a sample store).
+        gaps: A session without a bar that no recorded suspension explains: taken as a suspension and counted in
+            the caveats, or refused by name (raise), as is a symbol without any bar.
     """
 
     start: str | None = None
     end: str | None = None
     cash: float = 1_000_000.0
     universe: str | None = None
+    gaps: Literal["suspended", "raise"] = "suspended"
 
 
 @Parameter(name="*")
@@ -101,6 +104,7 @@ def backtest(
             end=span.end,
             cash=span.cash,
             universe=span.universe,
+            gaps=span.gaps,
             execution=trading.execution(),
             engine=engine,
             verify=verify,
@@ -187,7 +191,7 @@ def compare(
     moved = None
     with _status(common, "comparing") as status:
         tell = status.update if status is not None else None
-        comparison = side_by_side(chosen, store, verify=verify, progress=tell, **options)
+        comparison = side_by_side(chosen, store, verify=verify, gaps=span.gaps, progress=tell, **options)
         if known_at_range:
             from backtest.sensitivity import known_at_sensitivity
 
@@ -212,7 +216,7 @@ def compare(
     if moved is not None:
         show_table(moved, title=f"{label}total return by the date the note became knowable")
     say(common, f"chance that the best row is overfitted: {comparison.overfitting:.0%}")
-    for caveat in next(iter(comparison.results.values())).card.caveats:
+    for caveat in comparison.caveats:
         say(common, f"[dim]· {caveat}[/]")
     for written in (out, parquet):
         if written is not None:
@@ -243,15 +247,22 @@ def audit(
     chosen = make(strategy, _pairs(param or []))
     with _status(common, f"auditing {strategy}"):
         inputs = load(
-            Store.open(common.path), [chosen], start=span.start, end=span.end, universe=span.universe
+            Store.open(common.path),
+            [chosen],
+            start=span.start,
+            end=span.end,
+            universe=span.universe,
+            gaps=span.gaps,
         )
         found = look_ahead(chosen, inputs.panel.lazy(), cuts=cuts)
     if common.json:
-        show_json({"strategy": strategy, "cuts": cuts, "violations": found})
-    elif found.height:
-        show_table(found, title="targets that change when the future is cut off", limit=20)
+        show_json({"sample": inputs.sample, "strategy": strategy, "cuts": cuts, "violations": found})
+        return 5 if found.height else 0
+    label = "SAMPLE " if inputs.sample else ""
+    if found.height:
+        show_table(found, title=f"{label}targets that change when the future is cut off", limit=20)
     else:
-        print(f"{strategy}: no earlier target changes at any of {cuts} cuts")
+        print(f"{label}{strategy}: no earlier target changes at any of {cuts} cuts")
     return 5 if found.height else 0
 
 

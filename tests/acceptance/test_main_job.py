@@ -76,8 +76,14 @@ def test_every_page_made_from_the_sample_says_so(
     assert page.read_text(encoding="utf-8").count("SAMPLE") >= 3
     assert main(["backtest", "buy-and-hold", "--db", str(sample_db)]) == 0
     assert "SAMPLE" in capsys.readouterr().out
-    assert main(["status", "--db", str(sample_db)]) in (0, 3)
-    assert "SAMPLE" in capsys.readouterr().out
+    for argv in (
+        ["status"],
+        ["events"],
+        ["audit", "momentum"],
+        ["events", "--explain", "003990.SZ", "2025-06-03"],
+    ):
+        assert main([*argv, "--db", str(sample_db)]) in (0, 3)
+        assert "SAMPLE" in capsys.readouterr().out, argv
 
 
 def test_vectorbt_keeps_the_same_accounts(sample_db: Path) -> None:

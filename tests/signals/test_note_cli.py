@@ -156,7 +156,7 @@ def test_events_lists_notes_beside_the_timeline_and_filters(
     as_json(capsys, "extract", call, "--known-at", "2025-08-31")
     every = as_json(capsys, "events")["events"]
     sources = {e["source"] for e in every}
-    assert "timeline" in sources
+    assert "timeline (not imported)" in sources
     assert len(sources) == 2
     delays = as_json(capsys, "events", "--kind", "rack_delay")["events"]
     assert {e["kind"] for e in delays} == {"rack_delay"}
@@ -170,7 +170,7 @@ def test_events_lists_notes_beside_the_timeline_and_filters(
 
 
 def test_without_a_store_events_shows_the_timeline(db: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert {e["source"] for e in as_json(capsys, "events")["events"]} == {"timeline"}
+    assert {e["source"] for e in as_json(capsys, "events")["events"]} == {"timeline (not imported)"}
     code, out, _ = run(capsys, "events", "--limit", "3")
     assert code == 0
     assert "more rows" in out
@@ -214,14 +214,14 @@ def test_explain_shows_events_that_sum_to_the_score(
 ) -> None:
     from data_cache.universe import load_universe
     from signals.scores import scores
-    from signals.timeline import timeline
 
     as_json(capsys, "extract", call, "--known-at", "2025-08-31")
     told = as_json(capsys, "events", "--explain", "002837.SZ", "2025-09-05")
     store = Store.open(db)
     import polars as pl
 
-    every = pl.concat([store.events(), timeline().select(store.events().columns)])
+    # what a strategy would read: the timeline was not imported, so none of it counts
+    every = store.events()
     day = dt.date(2025, 9, 5)
     wanted = scores(every, store.calendar(), load_universe("liquid_cooling"), start=day, end=day)
     wanted = wanted.filter(pl.col("symbol") == "002837.SZ")
