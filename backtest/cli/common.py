@@ -107,6 +107,8 @@ def show_table(frame: pl.DataFrame, *, title: str | None = None, limit: int | No
 def _cell(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.4g}" if abs(value) < 1 else f"{value:,.2f}"
     if isinstance(value, (list, tuple)):

@@ -28,6 +28,7 @@ def demo(
         out: Folder for the sample store and report.html; your own store is never used.
         fresh: Make the sample market again even if it is there.
     """
+    from backtest.cli.run import readable
     from backtest.comparison import compare
     from data_cache import sample
     from data_cache.store import Store
@@ -63,17 +64,7 @@ def demo(
     if common.json:
         show_json(comparison.to_dict() | {"report": str(report.resolve())})
         return 0
-    columns = [
-        "strategy",
-        "final_value",
-        "total_return",
-        "sharpe",
-        "max_drawdown",
-        "fills",
-        "costs",
-        "rejections",
-    ]
-    show_table(comparison.table.select(columns), title="SAMPLE: a synthetic market; nothing here happened")
+    show_table(readable(comparison.table), title="SAMPLE: a synthetic market; nothing here happened")
     say(common, f"done in {time.perf_counter() - began:.1f} s. Open the page: [bold]{report.resolve()}[/]")
     return 0
 

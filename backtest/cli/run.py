@@ -13,10 +13,12 @@ from backtest.cli.common import Common, progress_console, say, show_json, show_t
 from data_cache.errors import UsageError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from backtest.execution import Execution
     from strategies import Strategy
 
-__all__ = ["audit", "backtest", "compare"]
+__all__ = ["audit", "backtest", "compare", "readable"]
 
 
 @Parameter(name="*")
@@ -209,10 +211,8 @@ def compare(
         show_json(document)
         return 0
     label = "SAMPLE " if comparison.inputs.sample else ""
-    columns = ["strategy", "final_value", "total_return", "annual_return", "sharpe", "deflated_sharpe",
-               "max_drawdown", "turnover", "fills", "costs", "rejections"]  # fmt: skip
     title = f"{label}{comparison.inputs.start} to {comparison.inputs.end}, {comparison.inputs.basis} prices"
-    show_table(comparison.table.select(columns), title=title)
+    show_table(readable(comparison.table), title=title)
     if moved is not None:
         show_table(moved, title=f"{label}total return by the date the note became knowable")
     say(common, f"chance that the best row is overfitted: {comparison.overfitting:.0%}")
@@ -222,6 +222,20 @@ def compare(
         if written is not None:
             say(common, f"written: [bold]{written}[/]")
     return 0
+
+
+def readable(table: pl.DataFrame) -> pl.DataFrame:
+    """The columns of ``Comparison.table`` a terminal has room for, fractions as percent."""
+    import polars as pl
+
+    percent = ("total_return", "annual_return", "deflated_sharpe", "max_drawdown")
+    plain = ("sharpe", "turnover", "fills", "costs", "rejections")
+    return table.select(
+        "strategy",
+        pl.col("final_value").round(0).cast(pl.Int64).alias("kept"),
+        *((pl.col(name) * 100).round(1).alias(f"{name} %") for name in percent),
+        *plain,
+    )
 
 
 def audit(
