@@ -11,7 +11,7 @@ import dataclasses
 import datetime as dt
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
@@ -51,6 +51,18 @@ class Comparison:
     events: pl.DataFrame
     overfitting: float
     created_at: dt.datetime
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """The cards' sentences, each once; one that is not on every card begins with the labels it is of."""
+        owners: dict[str, list[str]] = {}
+        for name, result in self.results.items():
+            for caveat in result.card.caveats:
+                owners.setdefault(caveat, []).append(name)
+        return tuple(
+            caveat if len(names) == len(self.results) else f"{', '.join(names)}: {caveat}"
+            for caveat, names in owners.items()
+        )
 
     def to_html(self, path: str | Path) -> Path:
         """Write one self-contained page, readable without a network; returns its path."""
@@ -109,6 +121,7 @@ def compare(
     execution: Execution | None = None,
     universe: str | None = None,
     verify: bool = False,
+    gaps: Literal["suspended", "raise"] = "suspended",
     progress: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Backtest each strategy on the same inputs and put them side by side.
@@ -123,6 +136,7 @@ def compare(
         execution: the same for all.
         universe: see ``backtest.run``.
         verify: check every strategy against vectorbt's own simulation.
+        gaps: see ``backtest.run``.
         progress: told, in a few words, what is being done.
 
     Raises:
@@ -133,7 +147,7 @@ def compare(
         raise UsageError("no strategy given; `ashare strategies` lists them")
     tell = progress or (lambda _: None)
     tell("reading prices and events")
-    inputs = load(store, strategies, start=start, end=end, universe=universe)
+    inputs = load(store, strategies, start=start, end=end, universe=universe, gaps=gaps)
     labels = label(strategies)
     results: dict[str, Backtest] = {}
     for name, strategy in zip(labels, strategies, strict=True):

@@ -170,6 +170,39 @@ class Simulation:
         )
 
     @functools.cached_property
+    def doubtful(self) -> pl.DataFrame:
+        """date, symbol, side, outcome, what: fills and refusals that rest on a marked row of the rule book.
+
+        ``outcome`` is ``fill`` or ``rejection``; ``what`` is the ``limit`` the order met, the ``lot`` it was
+        rounded to or the ``fee`` it paid; one row each. Of a refusal only what refused it counts.
+        """
+        from backtest.kernel import REASONS
+
+        limit = np.isin(REASONS, ("limit_up", "limit_down"))
+        lot, fee = (np.array([reason == name for reason in REASONS]) for name in ("lot", "cash"))
+        fills, lost = self.raw_fills, self.raw_lost
+        everything = np.ones(len(fills), dtype=bool)
+        reason = lost[:, 7]
+        frames = [
+            self._doubted("fill", fills, everything, everything, everything),
+            self._doubted("rejection", lost, limit[reason], lot[reason], fee[reason]),
+        ]
+        return pl.concat(frames).sort("date", "symbol", "side", "outcome", "what")
+
+    def _doubted(self, outcome: str, rows: Array, *rests_on: Array) -> pl.DataFrame:
+        """The rows whose limit, lot or fee is in doubt, among those that rest on it."""
+        market, at, column = self.market, rows[:, 1], rows[:, 2]
+        of_rates = market.doubtful_rates[at, market.group[column]]
+        marked = (market.doubtful[at, column], of_rates[:, 0], of_rates[:, 1])
+        frames = []
+        for what, doubt, rests in zip(("limit", "lot", "fee"), marked, rests_on, strict=True):
+            some = rows[doubt & rests]
+            keys = self._keys(some, 0, 1, 2)
+            told = {"date": keys["date"], "symbol": keys["symbol"], "side": _sides(some[:, 3])}
+            frames.append(pl.DataFrame(told).with_columns(outcome=pl.lit(outcome), what=pl.lit(what)))
+        return pl.concat(frames)
+
+    @functools.cached_property
     def positions(self) -> pl.DataFrame:
         """date, symbol, shares, value: what was held after each close, in shares as traded and yuan."""
         market, explicit = self.market, self.rules.accounting == "explicit"

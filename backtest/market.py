@@ -20,7 +20,7 @@ import polars as pl
 from data_cache.charges import RATE_SCALE, fees, lots
 from data_cache.errors import IntegrityError, NoData, UsageError
 from data_cache.limits import decide, limits, panel
-from data_cache.rule_table import group_of
+from data_cache.rule_table import group_of, match
 from data_cache.rulebook import status_expr
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Market:
         mark: (T, N) close x factor, carried over sessions without trading; NaN before the first bar.
         limit_up, limit_down: (T, N) yuan; NaN where there is no limit or no bar.
         doubtful: (T, N) whether a marked row of the rule book decided the limits.
+        doubtful_rates: (T, G, 2) whether one decided the lots, the fees.
         listed, delisted: (N,) first session of the symbol, first session it is gone (T: never).
         group: (N,) index into the second axis of ``rates``.
         rates: (T, G, 7) int64: lot, step (shares), stamp duty buy, sell, transfer fee (1e-8), transfer fee on
@@ -78,6 +79,7 @@ class Market:
     limit_up: Array
     limit_down: Array
     doubtful: Array
+    doubtful_rates: Array
     listed: Array
     delisted: Array
     group: Array
@@ -89,6 +91,7 @@ class Market:
         """Give every array the one layout and type the kernel is compiled for."""
         kinds = {
             "doubtful": bool,
+            "doubtful_rates": bool,
             "listed": np.int64,
             "delisted": np.int64,
             "group": np.int64,
@@ -190,14 +193,16 @@ def from_frames(
     traded = {name: grid.scatter(bars[name]) for name in FIELDS}
     factor = _factors(grid, factors)
     mark = grid.carry(traded["close"] * factor)
-    group, rates, covered = _rates(grid)
+    group, rates, covered, doubtful_rates = _rates(grid)
     listed, delisted, known = _spells(grid, instruments, covered)
     caveats = _gaps(grid, suspensions, listed, delisted, first, gaps)
     bars = bars.with_columns(
         reference=pl.Series(_references(grid, bars, factor, corporate_actions, basis), nan_to_null=True),
         status=_statuses(bars, names),
     )
-    bars = bars.with_columns(listed_days=_listed_days(grid, bars, listed, known, names))
+    bars = bars.with_columns(
+        listed_days=_listed_days(grid, bars, listed, known, names), doubtful=_doubtful_references(bars)
+    )
     up, down, doubtful = _limits(bars, basis)
     kept = slice(first, None)
     return Market(
@@ -210,6 +215,7 @@ def from_frames(
         limit_up=grid.scatter(up)[kept],
         limit_down=grid.scatter(down)[kept],
         doubtful=grid.scatter(doubtful, fill=False)[kept],
+        doubtful_rates=doubtful_rates[kept],
         listed=np.maximum(listed - first, 0),
         delisted=np.maximum(delisted - first, 0),
         group=group,
@@ -299,15 +305,17 @@ def _factors(grid: _Grid, factors: pl.DataFrame | None) -> Array:
     return grid.carry(dense)
 
 
-def _rates(grid: _Grid) -> tuple[Array, Array, Array]:
-    """Group of each symbol, rates of each session and group, and whether the book covers each (T, G)."""
+def _rates(grid: _Grid) -> tuple[Array, Array, Array, Array]:
+    """Group of each symbol; by session and group: the rates, whether the book covers it, whether it is in doubt."""
     names = [group_of(symbol) for symbol in grid.symbols]
     groups = sorted(set(names))
     member = dict(zip(names, grid.symbols, strict=True))
     asked = pl.DataFrame({"date": grid.dates}).join(
         pl.DataFrame({"symbol": [member[name] for name in groups]}), how="cross"
     )
-    told = lots(fees(asked))
+    of_lots, of_fees = lots(asked), fees(asked)
+    told = of_fees.with_columns(of_lots.get_columns())
+    doubtful = np.stack([of_lots["doubtful"].to_numpy(), of_fees["doubtful"].to_numpy()], axis=1)
     face = pl.col("transfer_fee_basis") == "face_value"
     scaled = pl.col("transfer_fee") * RATE_SCALE
     table = told.select(
@@ -328,6 +336,7 @@ def _rates(grid: _Grid) -> tuple[Array, Array, Array]:
         np.array([index[name] for name in names], dtype=np.int64),
         np.floor(values + 0.5).astype(np.int64).reshape(*shape, -1),
         covered.to_numpy().reshape(shape),
+        doubtful.reshape(*shape, -1),
     )
 
 
@@ -362,15 +371,15 @@ def _spells(grid: _Grid, instruments: pl.DataFrame | None, covered: Array) -> tu
 def _gaps(
     grid: _Grid, suspensions: pl.DataFrame | None, listed: Array, delisted: Array, first: int, gaps: str
 ) -> tuple[str, ...]:
-    """Sessions without a bar or a suspension, from a symbol's first bar to its last."""
-    n_sessions, n_symbols = grid.shape
+    """Sessions without a bar or a suspension, from a symbol's listing to its delisting or the last bar of all.
+
+    A symbol without a record of its listing is listed at its first bar.
+    """
+    n_sessions = int(grid.row.max()) + 1
     blank = np.ones(grid.shape, dtype=bool)
     blank[grid.row, grid.column] = False
-    begin, stop = np.full(n_symbols, n_sessions), np.zeros(n_symbols, dtype=np.int64)
-    np.minimum.at(begin, grid.column, grid.row)
-    np.maximum.at(stop, grid.column, grid.row)
-    at = np.arange(n_sessions)[:, None]
-    blank &= (at >= np.maximum(np.maximum(begin, listed), first)) & (at < np.minimum(stop, delisted))
+    at = np.arange(grid.shape[0])[:, None]
+    blank &= (at >= np.maximum(listed, first)) & (at < np.minimum(n_sessions, delisted))
     if suspensions is not None and suspensions.height:
         rows = suspensions.filter(
             pl.col("symbol").is_in(grid.symbols.implode()), pl.col("date").is_in(grid.dates.implode())
@@ -388,7 +397,8 @@ def _gaps(
     )
     if gaps == "raise":
         raise IntegrityError(
-            f"{where} ({count} such symbol-sessions); import the missing bars, or the suspensions that explain them"
+            f"{where} ({count} such symbol-sessions); import the missing bars, or the suspensions, listing "
+            "or delisting that explain them"
         )
     return (
         f"{count:,} symbol-sessions without a bar or a recorded suspension were taken as suspensions; "
@@ -434,6 +444,17 @@ def _references(
     # a rights issue in the same ex-date is only in the factor
     agrees = np.abs(exact / moved - 1) < 0.01  # false where either is NaN
     return np.where(agrees & (exact > 0), exact, moved)
+
+
+def _doubtful_references(bars: pl.DataFrame) -> pl.Series:
+    """Whether the reference of a bar was counted by an ex-reference formula that the rule book marks."""
+    doubtful = np.zeros(bars.height, dtype=bool)
+    previous = pl.col("close").shift(1).over("symbol")
+    ex = bars.select((pl.col("reference") != previous).fill_null(value=False)).to_series().arg_true()
+    found = match(panel(bars[ex]), ("ex_reference_price_formula",))
+    marked = [row is None or row.doubtful for (row,) in found.rows]
+    doubtful[ex.to_numpy()] = np.array(marked, dtype=bool)[found.index]
+    return pl.Series(doubtful)
 
 
 def _statuses(bars: pl.DataFrame, names: pl.DataFrame | None) -> pl.Series:

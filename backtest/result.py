@@ -12,7 +12,7 @@ import dataclasses
 import datetime as dt
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
@@ -102,6 +102,7 @@ def run(
     universe: str | None = None,
     engine: str = "kernel",
     verify: bool = False,
+    gaps: Literal["suspended", "raise"] = "suspended",
 ) -> Backtest:
     """Backtest one strategy under the exchange's rules.
 
@@ -116,12 +117,15 @@ def run(
             sample store.
         engine: ``"kernel"`` (numba) or ``"vectorbt"`` (the same rules inside vectorbt's own simulation).
         verify: run the other engine too and raise when a fill or a cent differs.
+        gaps: sessions without a bar that no recorded suspension explains are taken as suspensions and counted
+            in the caveats, or, under ``"raise"``, refused by name, as is a symbol without any bar.
 
     Raises:
+        IntegrityError: a gap under ``gaps="raise"``, or a bar no exchange could have printed.
         NoData: the range or the universe has no bars.
         UsageError: dates reversed, cash not positive, targets that break their contract.
     """
-    inputs = load(store, [strategy], start=start, end=end, universe=universe)
+    inputs = load(store, [strategy], start=start, end=end, universe=universe, gaps=gaps)
     return run_on(strategy, inputs, cash=cash, execution=execution, engine=engine, verify=verify)
 
 
@@ -133,6 +137,7 @@ def load(
     end: str | dt.date | None = None,
     universe: str | None = None,
     events: pl.DataFrame | None = None,
+    gaps: Literal["suspended", "raise"] = "suspended",
 ) -> Inputs:
     """Read once what all ``strategies`` need: one market, one panel with the union of their event kinds.
 
@@ -150,6 +155,12 @@ def load(
             f"the store {store.path} has bars of none of the {table.height} symbols of universe {name!r}; "
             "fill it with `ashare refresh` or `ashare import FILE`"
         )
+    missing = tuple(s for s in table["symbol"] if s not in stored)
+    if missing and gaps == "raise":
+        raise NoData(
+            f"the store has no bars of {missing[0]} ({len(missing)} such symbols of universe {name!r}); import them, "
+            "or leave them out with gaps 'suspended'"
+        )
     days = store.panel(("close",), held).dates
     first, last = days[0].item(), days[-1].item()
     begin, stop = _day("start", start, first), _day("end", end, last)
@@ -163,7 +174,7 @@ def load(
     kinds = sorted({kind for s in strategies for kind in s.kinds})
     known = store.events() if events is None else events
     return Inputs(
-        market=_market.load(store, held, begin, stop),
+        market=_market.load(store, held, begin, stop, gaps=gaps),
         panel=build_panel(
             store, start=begin, end=stop, kinds=kinds, universe=name, symbols=held, events=known
         ).collect(),
@@ -174,7 +185,7 @@ def load(
         sample=store.is_sample,
         basis=store.basis(held),
         universe_name=name,
-        missing_symbols=tuple(s for s in table["symbol"] if s not in stored),
+        missing_symbols=missing,
         start=begin,
         end=stop,
     )
@@ -221,7 +232,7 @@ def run_on(
         code_hash=_card.code_hash(),
         version=_card.version(),
         libraries=_card.library_versions(),
-        caveats=_caveats(inputs),
+        caveats=_caveats(inputs, simulation),
     )
     return Backtest(strategy=strategy, targets=targets, simulation=simulation, inputs=inputs, card=card)
 
@@ -253,7 +264,7 @@ def _checked_targets(strategy: Strategy, inputs: Inputs) -> pl.DataFrame:
     )
 
 
-def _caveats(inputs: Inputs) -> tuple[str, ...]:
+def _caveats(inputs: Inputs, simulation: Simulation) -> tuple[str, ...]:
     notes = []
     if inputs.sample:
         notes.append("SAMPLE: a synthetic market and invented notes. Nothing here happened.")
@@ -267,7 +278,24 @@ def _caveats(inputs: Inputs) -> tuple[str, ...]:
     if inputs.missing_symbols:
         notes.append(f"Not in the store, so not in the test: {', '.join(inputs.missing_symbols)}.")
     notes.extend(inputs.market.caveats)
+    notes.extend(_doubts(simulation))
     return tuple(notes)
+
+
+def _doubts(simulation: Simulation) -> list[str]:
+    """One sentence on the fills and refusals that rest on doubtful rows of the rule book, if there are any."""
+    doubtful = simulation.doubtful
+    if doubtful.is_empty():
+        return []
+    orders = doubtful.unique(["date", "symbol", "side", "outcome"])["outcome"]
+    n_fills, n_refusals = (orders == "fill").sum(), (orders == "rejection").sum()
+    whats = [f"{n:,} for the {what}" for what, n in doubtful.group_by("what").len().sort("what").rows()]
+    first = doubtful.row(0, named=True)
+    return [
+        f"{n_fills:,} of {simulation.fills.height:,} fills and {n_refusals:,} of {simulation.rejections.height:,} "
+        f"refusals rest on rows of the rule book that are marked doubtful ({', '.join(whats)}); the first: "
+        f"{first['symbol']} on {first['date']}. docs/rules.md says which rows."
+    ]
 
 
 def _same(a: Simulation, b: Simulation, strategy: Strategy) -> None:

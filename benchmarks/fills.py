@@ -78,6 +78,7 @@ def market(n: int, t: int) -> Market:
         limit_up=up,
         limit_down=down,
         doubtful=np.zeros((t, n), bool),
+        doubtful_rates=np.zeros((t, 1, 2), bool),
         listed=np.zeros(n, np.int64),
         delisted=np.full(n, t),
         group=np.zeros(n, np.int64),

@@ -89,7 +89,8 @@ def lots(frame: pl.DataFrame, *, outside: Literal["null", "raise"] = "null") -> 
     Returns:
         The frame plus ``buy_lot`` (smallest buy, shares), ``buy_step`` (above it), ``sell_lot`` (a balance
         below it goes in one order), ``sell_step``, ``order_max`` and ``order_max_market`` (shares an order;
-        null: not in the book), ``st_daily_buy_cap`` (shares an account a day; null: none).
+        null: not in the book), ``st_daily_buy_cap`` (shares an account a day; null: none); ``doubtful``, of lots
+        and steps, or-ed with one already there.
 
     Raises:
         UsageError: a missing column, or a row outside the book under ``raise``.
@@ -117,6 +118,7 @@ LOT_SCHEMA: dict[str, type[pl.DataType]] = {
     "order_max": pl.Int64,
     "order_max_market": pl.Int64,
     "st_daily_buy_cap": pl.Int64,
+    "doubtful": pl.Boolean,
 }
 
 Values = dict[str, float | int | str | bool | None]
@@ -139,14 +141,12 @@ def _dated(
         [a and rows[0] and rows[0].board for a, rows in zip(answers, found.rows, strict=True)],
         dtype=pl.String,
     )
-    empty: Values = dict.fromkeys(schema)
-    if "doubtful" in schema:
-        empty["doubtful"] = True
+    empty: Values = {**dict.fromkeys(schema), "doubtful": True}
     table = pl.DataFrame([answer or empty for answer in answers], schema=schema)
     if "board" not in frame.columns:
         table = table.insert_column(0, boards)
     told = table[found.index]
-    if "doubtful" in frame.columns and "doubtful" in schema:
+    if "doubtful" in frame.columns:
         told = told.with_columns(pl.col("doubtful") | frame.get_column("doubtful"))
     return frame.with_columns(told.get_columns())
 
@@ -182,6 +182,7 @@ def _lot_values(rows: tuple[Row | None, ...]) -> Values | None:
         "order_max": int(most.value) if most else None,
         "order_max_market": int(most_market.value) if most_market else None,
         "st_daily_buy_cap": int(cap.value) if cap else None,
+        "doubtful": any(row.doubtful for row in (prefix, lot, step, odd)),
     }
 
 

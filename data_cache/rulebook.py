@@ -108,7 +108,7 @@ class RuleAnswer:
     """One question's answer; rates are fractions, prices yuan, sizes shares, None means there is none.
 
     Args:
-        doubtful: whether a limit or fee rests on a row marked ``doubtful`` or ``knowledge_medium``.
+        doubtful: whether a limit, lot or fee rests on a row marked ``doubtful`` or ``knowledge_medium``.
         marked: the rules among ``rules`` that are marked so, those told for information included.
         remarks: what was assumed, in sentences.
         rules: the rows of the book that decided, each as a mapping of the table's columns.

@@ -60,7 +60,7 @@ def render(comparison: Comparison) -> str:
         inputs=inputs,
         cash=first.card.cash,
         execution=first.card.execution,
-        caveats=first.card.caveats,
+        caveats=comparison.caveats,
         verdict=_verdict(comparison),
         rows=comparison.table.to_dicts(),
         benchmark=comparison.benchmark_symbol,
