@@ -41,6 +41,20 @@ def test_the_six_lines_of_python(sample_db: Path, tmp_path: Path) -> None:
     assert (tmp_path / "report.html").stat().st_size > 1_000_000
 
 
+def test_the_tutorials_own_strategy(sample_db: Path, tmp_path: Path) -> None:
+    readme, tutorial = (
+        re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.S)
+        for name in ("README.md", "docs/tutorial.md")
+    )
+    assert tutorial[0] == readme[1], "the README and the tutorial show the same strategy"
+    code = "\n".join(tutorial).replace('"ashare.duckdb"', repr(str(sample_db)))
+    code = code.replace('"report.html"', repr(str(tmp_path / "report.html")))
+    scope: dict[str, object] = {"__name__": __name__}  # dataclasses look their module up
+    code = code.replace('universe="liquid_cooling"', 'universe="sample"')
+    exec(compile(code, "tutorial", "exec", dont_inherit=True), scope)
+    assert (tmp_path / "report.html").exists()
+
+
 def test_a_comparison_adds_up(sample_db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page, frames = tmp_path / "report.html", tmp_path / "frames"
     got = _json(capsys, "compare", "--db", str(sample_db), "--out", str(page), "--parquet", str(frames))
