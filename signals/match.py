@@ -49,6 +49,11 @@ class _Masks:
         self.outweigh = lex.mask("outweigh")
         self.down = lex.mask("down|slow")
         self.low = lex.mask("low")
+        self.up = lex.mask("up")
+        self.delay = lex.mask("delay")
+        self.lax = lex.mask("lax")
+        self.riskhead = lex.mask("riskhead")
+        self.past = lex.mask("past")
         self.air = lex.mask("air")
         self.liquid = lex.mask("liquid")
         self.mixed = lex.mask("mixed")
@@ -95,23 +100,26 @@ def candidates(found: Scan, year: int) -> list[Candidate]:
         clauses = found.clauses
         if any(c.mask & masks.question for c in clauses[first:stop]):
             continue
+        # 风险提示: what such a list names has not happened, unless it says that it has
+        warned = any(c.mask & masks.riskhead for c in clauses[first : min(first + 2, stop)])
         for i in range(first, stop):
             clause = clauses[i]
             if not clause.mask & masks.anchors:
                 continue
             met: set[int] = set()
+            only_risk = warned and not clause.mask & masks.past
             for hit in clause.hits:
                 if not hit.mask & masks.anchors:
                     continue
                 for rule in _rules_for(hit.mask & masks.anchors):
-                    if rule.order in met or clause.mask & rule.unless:
+                    if rule.order in met or clause.mask & rule.unless or (only_risk and rule.kind != "risk"):
                         continue
                     if made := _meet(rule, hit, i, first, stop, number, found, masks, year):
                         met.add(rule.order)
                         out.append(made)
             for quantity in clause.quantities:
                 for rule in _rules_for(1 << masks.lex.bits[quantity.cls]):
-                    if rule.order not in met and not clause.mask & rule.unless:
+                    if rule.order not in met and not clause.mask & rule.unless and not only_risk:
                         hit = Hit(quantity.start, quantity.end, 0, None, "number")
                         if made := _meet(rule, hit, i, first, stop, number, found, masks, year):
                             met.add(rule.order)
@@ -242,13 +250,16 @@ def _polarity(
             return None, cues
         sign = -sign
         cues.append(denied)
-    for name, bits in (("down", masks.down), ("low", masks.low)):
+    falls = (("down", masks.down), ("low", masks.low if not mask & masks.up else 0), ("delay", masks.delay))
+    for name, bits in falls:  # 从一成不到爬到两成五 rises
         if name in flips and mask & bits:
             cues += [h for c in clauses[lo : hi + 1] for h in c.hits if h.mask & bits]
             sign = -abs(sign) if not (denied and "neg" in flips) else abs(sign)
             break
     if ("relief" in flips and mask & masks.relief) or ("falls" in flips and mask & masks.down):
         sign = abs(sign)
+    if "lax" in flips and mask & masks.lax:
+        sign = -abs(sign)
     if "rival" in flips:
         # 海外订单 is where the order comes from, not who won it: a place counts only as the subject
         mine = subject.mask & masks.rival if subject else mask & masks.named_rival

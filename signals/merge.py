@@ -38,11 +38,16 @@ _HIDES: dict[str, tuple[str, ...]] = {
     "barrier": ("supplier_position", "supplier_win"),
     "market_size": ("penetration_view",),
     "supplier_certification": ("supplier_win", "supplier_position"),
+    "chip_launch": ("supplier_certification",),
     "rate_hike": ("rate_guidance",),
     "rate_cut": ("rate_guidance",),
     "national_tech_plan": ("investment_commitment",),
 }
 _RUN_ON = frozenset({"risk", "self_promotion", "recommendation"})  # one statement however many names it lists
+# told of one firm or part at a time
+_BY_NAME = frozenset(
+    {"supplier_win", "supplier_certification", "supplier_share", "capacity_or_shipment", "earnings"}
+)
 # An essay comes back to its topics; they are news once, unless it says something else of them.
 _TOPICS = frozenset({"decoupling", "rate_hike", "bank_failure", "national_tech_plan", "ai_launch"})
 _SAME_TOPIC = 0.4
@@ -79,7 +84,14 @@ def _one_statement(old: Candidate, new: Candidate, clauses: list[Clause]) -> boo
         return True
     amounts = bool(_amounts(clauses, old.at, old.at)) and bool(_amounts(clauses, new.at, new.at))
     own = new.subject is not None and not new.carried and new.subject is not old.subject
-    return not amounts and not own
+    return not amounts and not own and not (new.rule.kind in _BY_NAME and _other_names(old, new, clauses))
+
+
+def _other_names(old: Candidate, new: Candidate, clauses: list[Clause]) -> bool:
+    """Whether both name things, and none in common: one firm's win, then another's."""
+    before = {h.entity for h in clauses[old.at].hits if h.entity}
+    after = {h.entity for h in clauses[new.at].hits if h.entity}
+    return bool(before and after) and not before & after
 
 
 def _amounts(clauses: list[Clause], lo: int, hi: int) -> list[Quantity]:

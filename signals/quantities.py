@@ -27,10 +27,10 @@ class Quantity:
 
 _CN = "(?:[零一二两三四五六七八九十百]|千(?!瓦|伏))"
 _NUM = (
-    rf"(?:\d+(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?|(?:几[百千]){{2,}}|零点[几一二三四五六七八九]"
+    rf"(?:\d+(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?|(?:几[百千]){{2,}}|零点[几一二三四五六七八九]|[一二两三四五六七八九]点[零一二三四五六七八九]+"
     rf"|[几数]?{_CN}+几?|几|数(?=[万亿])|上(?=[万亿]))"
 )
-_MULT = r"(?:百万|千万|万亿|十亿|百亿|千亿|[万亿千百](?!瓦))?"
+_MULT = r"(?:个亿|百万|千万|万亿|十亿|百亿|千亿|[万亿千百](?!瓦))?"
 _UNIT = (
     r"(?P<unit>%|个百分点|百分点|个点|成|兆瓦|吉瓦|千瓦时|度电|度(?!假|过)|千瓦|kwh|kw|mw(?!h)|gw(?!h)|瓦|w(?![a-z])|千伏|伏|v(?![a-z])|"
     r"人民币|元|美元|美金|欧元|英镑|日元|韩元|块钱|毛钱|毛(?!利)|刀|usd|rmb|"
@@ -48,8 +48,8 @@ _NUMBER = re.compile(
 _DIGITS = {"零": 0, "一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9}
 _TENS = {"十": 10, "百": 100, "千": 1000}
 _MULTIPLES = {
-    "": 1.0, "百": 1e2, "千": 1e3, "万": 1e4, "百万": 1e6, "千万": 1e7, "亿": 1e8, "十亿": 1e9, "百亿": 1e10,
-    "千亿": 1e11, "万亿": 1e12,
+    "": 1.0, "个亿": 1e8, "百": 1e2, "千": 1e3, "万": 1e4, "百万": 1e6, "千万": 1e7, "亿": 1e8, "十亿": 1e9,
+    "百亿": 1e10, "千亿": 1e11, "万亿": 1e12,
 }  # fmt: skip
 _SMALL = "一二两三四五六七八九几"
 _CLASSIFIERS = frozenset("个种块张套片枚台架柜颗只g")
@@ -125,6 +125,8 @@ def _borrowed(m: re.Match[str]) -> str:
 def _unit(text: str, m: re.Match[str]) -> tuple[str, str, float]:
     if m["pct"]:
         return "num_pct", "fraction", 0.01
+    if text == "年" and "亿" in m["mult"]:
+        text = ""  # 三千四百亿年中到位: the year is the next word's
     if text in _UNITS:
         return _UNITS[text]
     if text:
@@ -133,7 +135,7 @@ def _unit(text: str, m: re.Match[str]) -> tuple[str, str, float]:
         return "num_money", "CNY", 1.0
     if m["mult"]:
         return "num_magnitude", "", 1.0
-    if "." in m["hi"]:
+    if "." in m["hi"] or "点" in m["hi"]:
         return "num_ratio", "", 1.0
     return "num_bare", "", 1.0
 
@@ -147,6 +149,9 @@ def _value(text: str, multiple: str = "") -> tuple[float | None, float | None]:
     if text.startswith("零点"):
         digit = _DIGITS.get(text[2])
         return (0.1 * factor, 0.9 * factor) if digit is None else (0.1 * digit * factor,) * 2
+    if len(text) > 2 and text[1] == "点":  # 一点二五
+        value = (_DIGITS[text[0]] + sum(_DIGITS[d] / 10.0**i for i, d in enumerate(text[2:], 1))) * factor
+        return value, value
     text = _AGAIN.sub(r"\1", _STUTTER.sub(r"\1", text))
     if pair := _PAIR.match(text):
         tens = _TENS.get(pair[3], 1) * factor

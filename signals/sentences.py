@@ -22,7 +22,8 @@ __all__ = ["Clause", "Hit", "Scan", "scan"]
 _CUT = re.compile(r"[。!?;\n]+|[,:()]|-{2,}")
 _TURN = re.compile(r"^([^\n:,。?!]{1,8}):[^\n]*(?:\n(?![^\n:,。?!]{1,8}:)[^\n]*)*", re.MULTILINE)
 _TINY = 3
-_RHETORICAL = re.compile(r"(?:不是|难道)[^。!?;\n]*[吗]?\?")
+_WARNING = re.compile(r"[^,:;。]{0,6}风险[^,。;]{0,6}:")  # a list of risks is one sentence, however it is cut
+_RHETORICAL = re.compile(r"(?:不是|难道|万一)[^。!?;\n]*[吗]?\?")
 _PATTERNS = (
     ("themore", re.compile(r"越(?!来)[^,。!?;\n越]{1,8},?[^,。!?;\n越]{0,12}越(?!来)")),
     ("fromto", re.compile(r"(?:从|由)[^,。!?;\n]{1,12}(?:向|到|升级|转)|单相向|单向向")),
@@ -100,7 +101,7 @@ def _cut(text: str) -> tuple[list[Clause], list[tuple[int, int, int, bool]]]:
 
     for m in _CUT.finditer(text):
         (start, end), mark = m.span(), m[0]
-        stops = mark[0] in "。!?;\n"
+        stops = mark[0] in "。!?\n" or (mark[0] == ";" and not _WARNING.match(text, sentence_start))
         if stops:
             if mark == "?" and text[start - 2 : start] in ("对吧", "是吧"):
                 continue  # 对吧? asks for a nod

@@ -96,6 +96,14 @@ NOTES = {
     "power_minutes": "2025-09-20",
     "bear_on_cooling": None,
     "broker_copper_idc": "2025-11-07",
+    "pcb_group_talk": None,
+    "idc_channel_check": "2025-10-10",
+    "chip_curtain_column": "2024-12-15",
+    "memory_earnings_call": None,
+    "cold_plate_expert_minutes": None,
+    "hvdc_broker_flash": "2025-10-14",
+    "domestic_chip_bear": "2025-09-30",
+    "optical_call_summary": None,
 }
 HELD_OUT = {
     "switch_and_memory_talk": None
