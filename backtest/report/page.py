@@ -92,7 +92,8 @@ def _verdict(comparison: Comparison) -> dict[str, Any]:
     """The few facts a reader wants before any table."""
     rows = comparison.table.filter(pl.col("sharpe").is_not_null() | pl.col("fills").is_not_null())
     own = rows.filter(pl.col("strategy").is_in(list(comparison.results))).sort("final_value", descending=True)
-    index = comparison.table.filter(pl.col("strategy") == comparison.benchmark_symbol).to_dicts()
+    benchmark = pl.lit(comparison.benchmark_symbol, dtype=pl.String)  # null where there is none
+    index = comparison.table.filter(pl.col("strategy") == benchmark).to_dicts()
     opponents = own.filter(pl.col("strategy").is_in(["buy-and-hold", "momentum"])).to_dicts()
     return {"best": own.row(0, named=True), "index": index[0] if index else None, "opponents": opponents}
 

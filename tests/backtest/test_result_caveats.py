@@ -1,0 +1,116 @@
+"""What a result's reader is told: doubtful rules and gaps reach the card, the comparison, the page and --json."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from backtest.comparison import compare
+from backtest.market import Market
+from backtest.result import Inputs, load, run, run_on
+from data_cache.errors import IntegrityError, NoData
+from data_cache.store import Store
+from strategies import BuyAndHold, Momentum
+
+START, END = "2024-02-01", "2024-03-29"
+
+
+@pytest.fixture(scope="module")
+def inputs(sample_db: Path) -> Inputs:
+    return load(Store.open(sample_db), [BuyAndHold(), Momentum()], start=START, end=END)
+
+
+def in_doubt(market: Market) -> Market:
+    return dataclasses.replace(market, doubtful=np.ones(market.shape, dtype=bool))
+
+
+def test_doubtful_limits_are_told_on_the_card_with_their_counts(inputs: Inputs) -> None:
+    plain = run_on(BuyAndHold(), inputs)
+    assert not any("rule book" in caveat for caveat in plain.card.caveats)
+    told = run_on(BuyAndHold(), dataclasses.replace(inputs, market=in_doubt(inputs.market)))
+    (said,) = (caveat for caveat in told.card.caveats if "rule book" in caveat)
+    refused = told.rejections.filter(pl.col("reason").is_in(["limit_up", "limit_down"])).height
+    assert told.fills.height > 0
+    assert said.startswith(f"{told.fills.height} of {told.fills.height} fills and {refused} of")
+    assert said in told.card.as_dict()["caveats"]
+
+
+def test_a_comparison_tells_what_is_true_of_one_strategy_alone_with_its_name(
+    sample_db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two strategies trade differently, so the sentence that counts their fills is each one's own."""
+    from backtest import market as module
+
+    real = module.load
+    monkeypatch.setattr(module, "load", lambda *a, **k: in_doubt(real(*a, **k)))
+    store = Store.open(sample_db)
+    told = compare([BuyAndHold(), Momentum()], store, start=START, end=END, benchmark=None)
+    counted = [caveat for caveat in told.caveats if "rule book" in caveat]
+    assert [caveat.split(":")[0] for caveat in counted] == ["buy-and-hold", "momentum"]
+    assert sum(caveat.startswith("SAMPLE") for caveat in told.caveats) == 1
+    cards = told.to_dict()["cards"]
+    assert all(any("rule book" in caveat for caveat in card["caveats"]) for card in cards.values())
+    from backtest.report.page import render
+
+    assert "buy-and-hold: " in render(told)
+
+
+def less(sample_db: Path, path: Path, without: pl.Expr) -> None:
+    """The sample store's market in another file, but for some bars."""
+    full, store = Store.open(sample_db), Store.create(path, sample=True)
+    store.put_instruments(full.instruments(), source="sample")
+    store.put_suspensions(full.suspensions(), source="sample")
+    store.put_factors(full.factors(), source="sample")
+    bars = full.bars(basis="raw").drop("basis", "source", strict=False)
+    store.put_bars(bars.filter(~without), source="sample")
+
+
+@pytest.fixture
+def gappy(sample_db: Path, tmp_path: Path, inputs: Inputs) -> tuple[Path, str, str]:
+    """The sample store less one bar, and which."""
+    path = tmp_path / "gap.duckdb"
+    traded = ~np.isnan(inputs.market.close[:, 0])
+    symbol, day = inputs.market.symbols[0], str(inputs.market.dates[np.flatnonzero(traded)[10]])
+    less(sample_db, path, (pl.col("symbol") == symbol) & (pl.col("date") == pl.lit(day).str.to_date()))
+    return path, symbol, day
+
+
+def test_a_missing_bar_is_counted_or_refused_by_name(gappy: tuple[Path, str, str]) -> None:
+    path, symbol, day = gappy
+    span = {"start": START, "end": END}
+    told = run(BuyAndHold(), Store.open(path), **span)
+    assert any(
+        "1 symbol-sessions without a bar" in c and f"{symbol} on {day}" in c for c in told.card.caveats
+    )
+    for wanted in (run, lambda s, store, **k: compare([s], store, benchmark=None, **k)):
+        with pytest.raises(IntegrityError, match=rf"{symbol} has no bar on {day}"):
+            wanted(BuyAndHold(), Store.open(path), gaps="raise", **span)
+
+
+def test_the_command_refuses_the_gap_too(
+    gappy: tuple[Path, str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from backtest.cli import main
+
+    path, symbol, day = gappy
+    asked = ["buy-and-hold", "--start", START, "--end", END, "--db", str(path)]
+    assert main(["backtest", *asked, "--gaps", "raise"]) == 5
+    assert f"{symbol} has no bar on {day}" in capsys.readouterr().err
+    assert main(["backtest", *asked, "--json"]) == 0
+    card = json.loads(capsys.readouterr().out)["card"]
+    assert any(f"{symbol} on {day}" in caveat for caveat in card["caveats"])
+
+
+def test_a_symbol_without_any_bar_is_refused_by_name(sample_db: Path, tmp_path: Path, inputs: Inputs) -> None:
+    path = tmp_path / "less.duckdb"
+    symbol = inputs.market.symbols[1]
+    less(sample_db, path, pl.col("symbol") == symbol)
+    store = Store.open(path)
+    assert symbol in run(BuyAndHold(), store, start=START, end=END).card.missing_symbols
+    with pytest.raises(NoData, match=symbol):
+        run(BuyAndHold(), store, start=START, end=END, gaps="raise")
