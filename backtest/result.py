@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import polars as pl
 
 from backtest import card as _card
+from data_cache.database import reading
 from data_cache.errors import AshareError, NoData, UsageError
 from data_cache.universe import load_universe
 
@@ -146,49 +147,51 @@ def load(
     from backtest import market as _market
     from strategies import build_panel
 
-    name = universe or ("sample" if store.is_sample else "liquid_cooling")
-    table = load_universe(name)
-    stored = set(store.symbols())
-    held = [s for s in table["symbol"] if s in stored]
-    if not held:
-        raise NoData(
-            f"the store {store.path} has bars of none of the {table.height} symbols of universe {name!r}; "
-            "fill it with `ashare refresh` or `ashare import FILE`"
+    # one connection: it is one state of the store that is read, and opening a file a dozen times takes longer
+    with reading(store.path):
+        name = universe or ("sample" if store.is_sample else "liquid_cooling")
+        table = load_universe(name)
+        stored = set(store.symbols())
+        held = [s for s in table["symbol"] if s in stored]
+        if not held:
+            raise NoData(
+                f"the store {store.path} has bars of none of the {table.height} symbols of universe {name!r}; "
+                "fill it with `ashare refresh` or `ashare import FILE`"
+            )
+        missing = tuple(s for s in table["symbol"] if s not in stored)
+        if missing and gaps == "raise":
+            raise NoData(
+                f"the store has no bars of {missing[0]} ({len(missing)} such symbols of universe {name!r}); "
+                "import them, or leave them out with gaps 'suspended'"
+            )
+        days = store.panel(("close",), held).dates
+        first, last = days[0].item(), days[-1].item()
+        begin, stop = _day("start", start, first), _day("end", end, last)
+        if begin > stop:
+            raise UsageError(f"start {begin} is after end {stop}; give them in order")
+        if begin > last or stop < first:
+            raise NoData(
+                f"no bars between {begin} and {stop}; universe {name!r} is stored from {first} to {last}"
+            )
+        begin, stop = max(begin, first), min(stop, last)
+        kinds = sorted({kind for s in strategies for kind in s.kinds})
+        known = store.events() if events is None else events
+        return Inputs(
+            market=_market.load(store, held, begin, stop, gaps=gaps),
+            panel=build_panel(
+                store, start=begin, end=stop, kinds=kinds, universe=name, symbols=held, events=known
+            ).collect(),
+            universe=table.filter(pl.col("symbol").is_in(held)),
+            events=known,
+            calendar=store.calendar(),
+            snapshot=store.snapshot_id(),
+            sample=store.is_sample,
+            basis=store.basis(held),
+            universe_name=name,
+            missing_symbols=missing,
+            start=begin,
+            end=stop,
         )
-    missing = tuple(s for s in table["symbol"] if s not in stored)
-    if missing and gaps == "raise":
-        raise NoData(
-            f"the store has no bars of {missing[0]} ({len(missing)} such symbols of universe {name!r}); import them, "
-            "or leave them out with gaps 'suspended'"
-        )
-    days = store.panel(("close",), held).dates
-    first, last = days[0].item(), days[-1].item()
-    begin, stop = _day("start", start, first), _day("end", end, last)
-    if begin > stop:
-        raise UsageError(f"start {begin} is after end {stop}; give them in order")
-    if begin > last or stop < first:
-        raise NoData(
-            f"no bars between {begin} and {stop}; universe {name!r} is stored from {first} to {last}"
-        )
-    begin, stop = max(begin, first), min(stop, last)
-    kinds = sorted({kind for s in strategies for kind in s.kinds})
-    known = store.events() if events is None else events
-    return Inputs(
-        market=_market.load(store, held, begin, stop, gaps=gaps),
-        panel=build_panel(
-            store, start=begin, end=stop, kinds=kinds, universe=name, symbols=held, events=known
-        ).collect(),
-        universe=table.filter(pl.col("symbol").is_in(held)),
-        events=known,
-        calendar=store.calendar(),
-        snapshot=store.snapshot_id(),
-        sample=store.is_sample,
-        basis=store.basis(held),
-        universe_name=name,
-        missing_symbols=missing,
-        start=begin,
-        end=stop,
-    )
 
 
 def run_on(
