@@ -1,7 +1,7 @@
 """Bars as dense arrays, sessions down and symbols across, built by stored integers and kept beside the store.
 
 1. ``axes`` asks DuckDB for the first and last session and the symbols.
-2. ``build`` streams the rows and scatters each field into its array by two look-up tables.
+2. ``build`` streams the rows and places each field in its array by two look-up tables.
 3. ``load`` answers a whole-market request from ``.npy`` files named by the last put on bars, made on first use.
 """
 
@@ -28,9 +28,8 @@ __all__ = ["FIELDS", "Panel", "load"]
 
 FIELDS = ("open", "high", "low", "close", "volume", "amount")
 _CACHED_ROWS = 1_000_000  # below this many bars a build takes less time than a file is worth
-_BATCH = 1_000_000
+_BATCH = 500_000
 _NAMED = 1_000  # symbols listed in a query; more are read with all the others
-_RUN = 50  # bars in a row without a gap from which copying runs beats placing each bar
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no one truth value to compare
@@ -41,7 +40,8 @@ class Panel:
         dates: the T sessions, ``datetime64[D]``, ascending; every session of the range, traded or not.
         symbols: the N symbols, in the order asked for, else sorted.
         basis: of the prices.
-        fields: by name, a read-only T x N float64 array; NaN where there is no bar or no value.
+        fields: by name, a read-only T x N float64 array; NaN where there is no bar or no value. A symbol's history
+            lies in one piece (Fortran order).
     """
 
     dates: NDArray[np.datetime64]
@@ -115,49 +115,31 @@ def _build(
     dates: NDArray[np.datetime64],
     codes: NDArray[np.int32],
 ) -> Panel:
-    arrays = {name: np.full((len(dates), len(codes)), np.nan) for name in fields}
+    # Symbol by symbol, as a store is filled and so mostly lies on the disk: placing a bar then stays in the cache.
+    flat = {name: np.full(len(codes) * len(dates), np.nan) for name in fields}
     if len(dates) and len(codes):
         days = dates.astype(np.int64)
         row_of = np.zeros(days[-1] - days[0] + 1, np.int64)
         row_of[days - days[0]] = np.arange(len(days))
-        column_of = np.full(4_000_000, -1, np.int32)  # by stored integer: six digits x four exchanges
-        column_of[codes] = np.arange(len(codes), dtype=np.int32)
+        column_of = np.full(4_000_000, -1, np.int64)  # by stored integer: six digits x four exchanges
+        column_of[codes] = np.arange(len(codes)) * len(dates)
         few = f"AND symbol IN ({', '.join(map(str, codes))})" if len(codes) <= _NAMED else ""
         selected = ", ".join(f"{name}::DOUBLE AS {name}" for name in fields)
         batches = connection.sql(
             f"SELECT symbol, date, {selected} FROM {source} WHERE basis = '{basis}' "
             f"AND date BETWEEN '{dates[0]}' AND '{dates[-1]}' {few}"
         ).to_arrow_reader(_BATCH)
-        touched = np.zeros(len(codes), bool)
         for batch in batches:
-            frame = pl.DataFrame(pl.from_arrow(batch))
+            frame = pl.DataFrame(pl.from_arrow(batch))  # pyarrow's own to_numpy would import pandas
             column = column_of[frame["symbol"].to_numpy()]
-            if (column < 0).any():  # of a symbol that was not asked for
-                frame = frame.filter(pl.Series(column >= 0))
-                column = column[column >= 0]
-            if not len(column):
-                continue
-            row = row_of[frame["date"].to_physical().to_numpy() - days[0]]
-            low, high = int(column.min()), int(column.max()) + 1
-            steps = np.flatnonzero((np.diff(row) != 1) | (np.diff(column) != 0)) + 1
-            starts = np.concatenate([[0], steps])
-            if len(starts) * _RUN > len(row) or (high - low) * len(dates) > 4 * len(row):
-                for name, array in arrays.items():
-                    array[row, column] = frame[name].to_numpy()
-            else:  # whole histories of a few symbols: copy their unbroken runs, then turn the block
-                ends = np.concatenate([steps, [len(row)]])
-                places = (column[starts] - low) * len(dates) + row[starts]
-                runs = list(zip(places.tolist(), starts.tolist(), ends.tolist(), strict=True))
-                for name, array in arrays.items():
-                    values = frame[name].to_numpy()
-                    block = np.full((high - low, len(dates)), np.nan)
-                    if touched[low:high].any():
-                        block[:] = array[:, low:high].T
-                    flat = block.reshape(-1)
-                    for place, start, end in runs:
-                        flat[place : place + end - start] = values[start:end]
-                    array[:, low:high] = block.T
-            touched[column] = True
+            place = column + row_of[frame["date"].to_physical().to_numpy() - days[0]]
+            asked = column >= 0
+            everything = asked.all()
+            place = place if everything else place[asked]
+            for name, values in flat.items():
+                found = frame[name].to_numpy()  # NaN for null
+                values[place] = found if everything else found[asked]
+    arrays = {name: values.reshape(len(codes), len(dates)).T for name, values in flat.items()}
     for array in arrays.values():
         array.flags.writeable = False
     return Panel(dates, tuple(decode(pl.Series(codes))), basis, arrays)

@@ -49,12 +49,11 @@ def test_many_symbols_of_more_are_read_without_naming_them(
     np.testing.assert_array_equal(named["close"], pivoted(store, "close", named.dates, named.symbols))
 
 
-@pytest.mark.parametrize("run", [1, 50, 10**9])
-def test_runs_and_single_bars_are_placed_alike(
-    store: Store, monkeypatch: pytest.MonkeyPatch, run: int
+@pytest.mark.parametrize("batch", [1, 2048, 10**6])
+def test_bars_are_placed_alike_in_batches_of_any_size(
+    store: Store, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    monkeypatch.setattr(panel, "_RUN", run)
-    monkeypatch.setattr(panel, "_BATCH", 2048)
+    monkeypatch.setattr(panel, "_BATCH", batch)
     got = store.panel(["close"], basis="hfq")
     np.testing.assert_array_equal(got["close"], pivoted(store, "close", got.dates, got.symbols))
 
