@@ -38,7 +38,7 @@ _HIDES: dict[str, tuple[str, ...]] = {
     "barrier": ("supplier_position", "supplier_win"),
     "market_size": ("penetration_view",),
     "supplier_certification": ("supplier_win", "supplier_position"),
-    "chip_launch": ("supplier_certification",),
+    "chip_launch": ("supplier_certification", "capacity_or_shipment"),
     "rate_hike": ("rate_guidance",),
     "rate_cut": ("rate_guidance",),
     "national_tech_plan": ("investment_commitment",),
