@@ -7,6 +7,7 @@ the store is busy. A process killed in a transaction loses that transaction and 
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -28,6 +29,7 @@ PATIENCE = 3.0
 # DuckDB also refuses, within one process, a reader beside a writer; threads take turns instead.
 _TURN = threading.RLock()
 _OUTER: dict[Path, duckdb.DuckDBPyConnection] = {}  # connections under way, for those nested in them
+_ENGINES: dict[int, duckdb.DuckDBPyConnection] = {}  # by process
 
 
 @contextmanager
@@ -100,30 +102,50 @@ def scalar(connection: duckdb.DuckDBPyConnection, sql: str, **parameters: object
 @contextmanager
 def _open(path: Path, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
     with _translated(path):
-        connection = _connect(path, read_only=read_only)
+        engine = _engine()
+        _attach(engine, path, read_only=read_only)
+        connection = engine.cursor()
         try:
-            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("USE store")
             yield connection
         finally:
-            with suppress(duckdb.Error):
-                connection.close()
+            connection.close()  # with whatever it left half read or uncommitted
+            try:
+                engine.execute("DETACH store")
+            except duckdb.Error:
+                del _ENGINES[os.getpid()]  # the file goes with the engine that would not let go of it
+                with suppress(duckdb.Error):
+                    engine.close()
 
 
-def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+def _engine() -> duckdb.DuckDBPyConnection:
+    """DuckDB without a file, one per process: to start it takes ten times as long as to attach a file."""
+    pid = os.getpid()  # a fork has no threads of its parent's
+    if pid not in _ENGINES:
+        _ENGINES[pid] = duckdb.connect(":memory:")
+        _ENGINES[pid].execute("SET GLOBAL TimeZone = 'UTC'")
+    return _ENGINES[pid]
+
+
+def _attach(engine: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
+    file = str(path).replace("'", "''")
+    attach = f"ATTACH '{file}' AS store (TYPE duckdb, READ_{'ONLY' if read_only else 'WRITE'})"
     deadline = time.monotonic() + PATIENCE
     pause = 0.005
     while True:
         try:
-            return duckdb.connect(str(path), read_only=read_only)
-        except (duckdb.IOException, duckdb.ConnectionException) as error:
+            engine.execute(attach)
+        except duckdb.Error as error:
             if not _is_busy(error) or time.monotonic() > deadline:
                 raise
+        else:
+            return
         time.sleep(pause)
         pause = min(2 * pause, 0.1)
 
 
 def _is_busy(error: Exception) -> bool:
-    return "Could not set lock" in str(error) or "different configuration" in str(error)
+    return "Could not set lock" in str(error) or "file handle conflict" in str(error)
 
 
 @contextmanager
@@ -147,7 +169,7 @@ def _explain(path: Path, error: duckdb.Error) -> AshareError | None:
         holder = re.search(r"PID (\d+)", text)
         who = f"process {holder[1]}" if holder else "another process"
         return StoreBusy(f"{who} holds {path}; let it finish or close its connection, then run this again")
-    if "different configuration" in text:
+    if "file handle conflict" in text:
         return StoreBusy(
             f"this process itself holds {path} open; close your own duckdb connection to it first"
         )
