@@ -44,8 +44,8 @@ class Word:
 
     surface: str
     readings: tuple[tuple[int, int, Entity | None, int, str], ...]
-    guard_left: bool  # starts with an ASCII letter or digit, so it must not continue one
-    guard_right: bool
+    guarded: bool  # starts or ends with an ASCII letter or digit, which must not continue a longer word
+    plain: tuple[Entity | None, int, str] | None  # its only reading, where it needs no surroundings
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,7 @@ class Rule:
     polarity: int
     flips: frozenset[str]
     subject: tuple[int, ...]
+    musts: tuple[int, ...]  # the classes no sentence before can bring
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,7 +148,10 @@ def lexicon() -> Lexicon:
     for surface, options in readings.items():
         # conditional readings first: the unconditional one is what remains
         options.sort(key=lambda option: not (option[0] or option[1]))
-        automaton.add_word(surface, Word(surface, tuple(options), _ascii(surface[0]), _ascii(surface[-1])))
+        needs, unless, entity, mask, relation = options[0]
+        plain = None if needs or unless else (entity, mask, relation)
+        guarded = _ascii(surface[0]) or _ascii(surface[-1])
+        automaton.add_word(surface, Word(surface, tuple(options), guarded, plain))
     automaton.make_automaton()
     rules = tuple(
         Rule(
@@ -161,6 +165,7 @@ def lexicon() -> Lexicon:
             polarity=int(row["polarity"]),
             flips=frozenset(row["flips"].split()),
             subject=tuple(1 << bits[name] for name in row["subject"].split()),
+            musts=tuple(empty.mask(g) for g in row["needs"].split() if not g.startswith("^")),
         )
         for i, row in enumerate(rule_rows)
     )

@@ -98,33 +98,49 @@ def candidates(found: Scan, year: int) -> list[Candidate]:
                 continue
             stop -= 1  # what leads up to a question is said, not asked
         clauses = found.clauses
-        if any(c.mask & masks.question for c in clauses[first:stop]):
+        whole = 0
+        for c in clauses[first:stop]:
+            whole |= c.mask
+        if whole & masks.question:
             continue
         # 风险提示: what such a list names has not happened, unless it says that it has
         warned = any(c.mask & masks.riskhead for c in clauses[first : min(first + 2, stop)])
         for i in range(first, stop):
             clause = clauses[i]
-            if not clause.mask & masks.anchors:
+            mask = clause.mask
+            if not mask & masks.anchors:
                 continue
             met: set[int] = set()
-            only_risk = warned and not clause.mask & masks.past
+            only_risk = warned and not mask & masks.past
             for hit in clause.hits:
                 if not hit.mask & masks.anchors:
                     continue
                 for rule in _rules_for(hit.mask & masks.anchors):
-                    if rule.order in met or clause.mask & rule.unless or (only_risk and rule.kind != "risk"):
+                    if rule.order in met or mask & rule.unless or (only_risk and rule.kind != "risk"):
+                        continue
+                    if not _may_meet(rule, whole if rule.window else mask):
                         continue
                     if made := _meet(rule, hit, i, first, stop, number, found, masks, year):
                         met.add(rule.order)
                         out.append(made)
             for quantity in clause.quantities:
                 for rule in _rules_for(1 << masks.lex.bits[quantity.cls]):
-                    if rule.order not in met and not clause.mask & rule.unless and not only_risk:
+                    if rule.order in met or mask & rule.unless or only_risk:
+                        continue
+                    if _may_meet(rule, whole if rule.window else mask):
                         hit = Hit(quantity.start, quantity.end, 0, None, "number")
                         if made := _meet(rule, hit, i, first, stop, number, found, masks, year):
                             met.add(rule.order)
                             out.append(made)
     return out
+
+
+def _may_meet(rule: Rule, reach: int) -> bool:
+    """Whether what the rule needs is within ``reach`` at all; spares most rules the search of a window."""
+    for group in rule.musts:  # noqa: SIM110 - a generator doubles the cost of the innermost loop
+        if not reach & group:
+            return False
+    return True
 
 
 def _meet(

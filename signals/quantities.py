@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 __all__ = ["Quantity", "find_quantities"]
 
@@ -140,6 +141,7 @@ def _unit(text: str, m: re.Match[str]) -> tuple[str, str, float]:
     return "num_bare", "", 1.0
 
 
+@lru_cache(maxsize=4096)
 def _value(text: str, multiple: str = "") -> tuple[float | None, float | None]:
     """Low and high of one numeral; 三四十 is (30, 40), 几 has no bounds but its multiple's."""
     factor = _MULTIPLES.get(multiple, 1.0)

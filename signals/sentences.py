@@ -154,24 +154,30 @@ def _read_words(
     waiting: list[tuple[Clause, int, int, Word]] = []
     ignored = lexicon.mask("ignored")  # in the tables so that a longer word hides the shorter one inside it
     at, clause = 0, clauses[0]
-    for end, word in lexicon.automaton.iter_long(squeezed.text):
-        begin = end + 1 - len(word.surface)
-        if word.guard_left or word.guard_right:
-            if word.guard_left and (o := offsets[begin]) and _continues(text[o - 1], text[o]):
+    start, stop = clause.start, clause.end
+    for last_, word in lexicon.automaton.iter_long(squeezed.text):
+        end = last_ + 1
+        begin = end - len(word.surface)
+        if word.guarded:
+            o = offsets[begin]
+            if o and _continues(text[o - 1], text[o]):
                 continue
-            if word.guard_right and (o := offsets[end]) < last and _continues(text[o + 1], text[o]):
+            o = offsets[last_]
+            if o < last and _continues(text[o], text[o + 1]):
                 continue
-        while begin >= clause.end and at + 1 < len(clauses):
+        while begin >= stop and at + 1 < len(clauses):
             at += 1
             clause = clauses[at]
-        if begin < clause.start or end >= clause.end:
+            start, stop = clause.start, clause.end
+        if begin < start or end > stop:
             continue
-        needs, unless, entity, mask, relation = word.readings[0]
-        if needs or unless:
-            waiting.append((clause, begin, end + 1, word))
-        elif mask != ignored:
+        if word.plain is None:
+            waiting.append((clause, begin, end, word))
+            continue
+        entity, mask, relation = word.plain
+        if mask != ignored:
             clause.mask |= mask
-            clause.hits.append(Hit(begin, end + 1, mask, entity, relation))
+            clause.hits.append(Hit(begin, end, mask, entity, relation))
     for clause, begin, stop, word in waiting:
         near = 0
         for number in range(max(0, clause.sentence - 1), min(len(sentences), clause.sentence + 2)):
