@@ -95,7 +95,7 @@ def _of(amount: int, rate: int) -> int:
     return (amount * rate + RATE // 2) // RATE
 
 
-@_signed("i8", "i8", "i8", "f8", "f8", "i8[::1]", "UniTuple(i8, 3)", "f8")
+@_signed("i8", "i8", "i8", "f8", "f8", "UniTuple(i8, 7)", "UniTuple(i8, 3)", "f8")
 def bill(
     side: int, base: int, shares: int, volume: float, limit: float, rates: Any, terms: Any, impact: float
 ) -> tuple[int, int, int, int, int]:
@@ -133,27 +133,50 @@ def bill(
 @_signed("i8[:,::1]", *["i8"] * 11)
 def _put(
     rows: Any, n: int, a: int, b: int, c: int, d: int, e: int, f: int, g: int, h: int, i: int, j: int,
-) -> Any:  # fmt: skip
-    """Write row ``n``; the array comes back, twice as long where it was full."""
-    if n == rows.shape[0]:
-        full, rows = rows, np.empty((2 * n, WIDTH), np.int64)
-        for row in range(n):  # plain loops: array expressions cost seconds of compilation
-            for column in range(WIDTH):
-                rows[row, column] = full[row, column]
+) -> None:  # fmt: skip
+    """Write row ``n``, for which ``_room`` was made."""
     rows[n, 0], rows[n, 1], rows[n, 2], rows[n, 3], rows[n, 4] = a, b, c, d, e
     rows[n, 5], rows[n, 6], rows[n, 7], rows[n, 8], rows[n, 9] = f, g, h, i, j
-    return rows
+
+
+@_signed("i8[:,::1]", "i8")
+def _room(rows: Any, n: int) -> Any:
+    """The array, longer where it cannot hold ``n`` rows.
+
+    Asked for once a session, not at every row: an array that is handed back costs two atomic counts.
+    """
+    if n <= rows.shape[0]:
+        return rows
+    longer = np.empty((2 * n, WIDTH), np.int64)
+    for row in range(rows.shape[0]):  # plain loops: array expressions cost seconds of compilation
+        for column in range(WIDTH):
+            longer[row, column] = rows[row, column]
+    return longer
 
 
 @_signed("f8[::1]", "i8")
 def _longer(values: Any, n: int) -> Any:
-    """The array, twice as long where it holds no ``n``-th element."""
-    if n < values.size:
+    """The same of a vector."""
+    if n <= values.size:
         return values
     longer = np.empty(2 * n, np.float64)
-    for i in range(n):
+    for i in range(values.size):
         longer[i] = values[i]
     return longer
+
+
+@_signed("i8[:,:,::1]", "i8", "i8")
+def _rate(rates: Any, t: int, group: int) -> tuple[int, int, int, int, int, int, int]:
+    """The rates of a session and group as a tuple: a view of the array would be counted at every order."""
+    return (
+        rates[t, group, 0],
+        rates[t, group, 1],
+        rates[t, group, 2],
+        rates[t, group, 3],
+        rates[t, group, 4],
+        rates[t, group, 5],
+        rates[t, group, 6],
+    )
 
 
 @_jit
@@ -322,6 +345,13 @@ def simulate(
         small[t] = min([rates[t, g, LOT_SIZE] for g in range(rates.shape[1])]) - 1.0 / MICRO
 
     for t in range(n_sessions):
+        fills = _room(fills, n_fills + n_sells + n_buys)
+        units_of = _longer(units_of, n_fills + n_sells + n_buys)
+        lost = _room(lost, n_lost + n_sells + 2 * n_buys)  # a buy can be cut for two reasons
+        if explicit:
+            lots = _room(lots, n_lots + (actions.shape[0] - next_action) + n_buys)
+            paid = _room(paid, n_paid + (actions.shape[0] - next_action) + n_sells)
+
         # 1. corporate actions
         while next_action < actions.shape[0] and actions[next_action, 0] == t:
             j = actions[next_action, 1]
@@ -330,10 +360,10 @@ def simulate(
                 credit, fresh = _credit(shares, actions[next_action], oldest[j], lots)
                 cash += credit
                 position[j] += fresh
-                paid = _put(paid, n_paid, t, j, shares, credit, fresh, 0, 0, 0, 0, 0)
+                _put(paid, n_paid, t, j, shares, credit, fresh, 0, 0, 0, 0, 0)
                 n_paid += 1
                 if fresh > 0:
-                    lots = _put(lots, n_lots, -1, t, fresh, 0, 0, 0, 0, 0, 0, 0)
+                    _put(lots, n_lots, -1, t, fresh, 0, 0, 0, 0, 0, 0, 0)
                     lots[newest[j], NEXT] = n_lots
                     newest[j] = n_lots
                     n_lots += 1
@@ -343,7 +373,7 @@ def simulate(
         kept = 0
         for i in range(n_sells):
             j, units = sell_column[i], sell_units[i]
-            f, rate = factor[t, j], rates[t, board[j]]
+            f, rate = factor[t, j], _rate(rates, t, board[j])
             unit = 1.0 if explicit else f  # shares in one unit of `position`
             held = rounded(position[j] * unit * MICRO)
             everything = np.isinf(units)
@@ -379,15 +409,12 @@ def simulate(
                 if cash + notional - fee - duty - transfer - tax < 0:
                     reason, filled = CASH, 0  # worth less than its costs, and no cash to pay them
             if reason >= 0:
-                lost = _put(lost, n_lost, decision, t, j, SELL, wanted, filled, wanted - filled, reason, 0, 0)
+                _put(lost, n_lost, decision, t, j, SELL, wanted, filled, wanted - filled, reason, 0, 0)
                 n_lost += 1
             if filled > 0:
                 cash += notional - fee - duty - transfer - tax
                 sold = position[j] if filled == held else filled / MICRO / unit
-                fills = _put(
-                    fills, n_fills, decision, t, j, SELL, filled, price, notional, fee, duty, transfer
-                )
-                units_of = _longer(units_of, n_fills)
+                _put(fills, n_fills, decision, t, j, SELL, filled, price, notional, fee, duty, transfer)
                 units_of[n_fills] = sold
                 n_fills += 1
                 if explicit:
@@ -395,7 +422,7 @@ def simulate(
                     while oldest[j] >= 0 and lots[oldest[j], SHARES] == 0:
                         oldest[j] = lots[oldest[j], NEXT]
                     if tax > 0:
-                        paid = _put(paid, n_paid, t, j, filled // MICRO, 0, 0, tax, 0, 0, 0, 0)
+                        _put(paid, n_paid, t, j, filled // MICRO, 0, 0, tax, 0, 0, 0, 0)
                         n_paid += 1
                 position[j] -= sold
                 if filled == held:
@@ -412,12 +439,12 @@ def simulate(
         kept = 0
         for i in range(n_buys):
             j, units = buy_column[i], buy_units[i]
-            f, rate = factor[t, j], rates[t, board[j]]
+            f, rate = factor[t, j], _rate(rates, t, board[j])
             size = -1 if np.isnan(units) else rounded(units * f * MICRO)
             wanted = -1 if size < 0 else in_lots(size, rate)
             if wanted == 0:
                 if position[j] == 0.0:  # the book names a symbol it cannot have one lot of
-                    lost = _put(lost, n_lost, decision, t, j, BUY, size, 0, size, LOT, 0, 0)
+                    _put(lost, n_lost, decision, t, j, BUY, size, 0, size, LOT, 0, 0)
                     n_lost += 1
                 continue
             reason = -1
@@ -430,7 +457,7 @@ def simulate(
             elif buy_probe[t, j] >= limit_up[t, j] * (1.0 - tolerance):
                 reason = LIMIT_UP
             if reason >= 0:
-                lost = _put(lost, n_lost, decision, t, j, BUY, wanted, 0, max(wanted, 0), reason, 0, 0)
+                _put(lost, n_lost, decision, t, j, BUY, wanted, 0, max(wanted, 0), reason, 0, 0)
                 n_lost += 1
                 if wanted > 0 and reason != DELISTED:
                     buy_column[kept], buy_units[kept] = j, units
@@ -449,20 +476,15 @@ def simulate(
                     BUY, start, filled, traded, limit, rate, terms, impact
                 )
             if allowed < wanted:
-                lost = _put(
-                    lost, n_lost, decision, t, j, BUY, wanted, filled, wanted - allowed, VOLUME_CAP, 0, 0
-                )
+                _put(lost, n_lost, decision, t, j, BUY, wanted, filled, wanted - allowed, VOLUME_CAP, 0, 0)
                 n_lost += 1
             if filled < allowed:
-                lost = _put(lost, n_lost, decision, t, j, BUY, wanted, filled, allowed - filled, CASH, 0, 0)
+                _put(lost, n_lost, decision, t, j, BUY, wanted, filled, allowed - filled, CASH, 0, 0)
                 n_lost += 1
             if filled > 0:
                 cash -= notional + fee + duty + transfer
                 bought = filled / MICRO / (1.0 if explicit else f)
-                fills = _put(
-                    fills, n_fills, decision, t, j, BUY, filled, price, notional, fee, duty, transfer
-                )
-                units_of = _longer(units_of, n_fills)
+                _put(fills, n_fills, decision, t, j, BUY, filled, price, notional, fee, duty, transfer)
                 units_of[n_fills] = bought
                 n_fills += 1
                 if position[j] == 0.0:
@@ -470,7 +492,7 @@ def simulate(
                     n_held += 1
                 position[j] += bought
                 if explicit:
-                    lots = _put(lots, n_lots, -1, t, filled // MICRO, 0, 0, 0, 0, 0, 0, 0)
+                    _put(lots, n_lots, -1, t, filled // MICRO, 0, 0, 0, 0, 0, 0, 0)
                     if oldest[j] < 0:
                         oldest[j] = n_lots
                     else:
