@@ -310,10 +310,12 @@ def _same(a: Simulation, b: Simulation, strategy: Strategy) -> None:
         )
     key = ["date", "symbol", "side"]
     joined = left.join(right, on=key, how="full", suffix="_other")
+    money = dict.fromkeys(("notional", "commission", "stamp_duty", "transfer_fee"), 0.005)
     wrong = joined.filter(
-        ((pl.col("shares") - pl.col("shares_other")).abs() > 1e-6).fill_null(value=True)
-        | ((pl.col("notional") - pl.col("notional_other")).abs() > 0.005).fill_null(value=True)
-        | ((pl.col("commission") - pl.col("commission_other")).abs() > 0.005).fill_null(value=True)
+        pl.any_horizontal(
+            ((pl.col(name) - pl.col(f"{name}_other")).abs() > most).fill_null(value=True)
+            for name, most in {"shares": 5e-7, "price": 5e-7, **money}.items()
+        )
     )
     last = abs(float(a.equity["value"][-1]) - float(b.equity["value"][-1]))
     if wrong.height or last > 0.005:
@@ -321,6 +323,12 @@ def _same(a: Simulation, b: Simulation, strategy: Strategy) -> None:
         raise AshareError(
             f"{type(strategy).__name__}: the engines disagree on {wrong.height} fills, final value by {last:.4f} "
             f"yuan; first: {example}"
+        )
+    order = ["date", "symbol", "side", "reason"]
+    if not a.rejections.sort(order).equals(b.rejections.sort(order)):
+        raise AshareError(
+            f"{type(strategy).__name__}: the engines refuse other orders, {a.rejections.height} against "
+            f"{b.rejections.height} refusals"
         )
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from backtest.comparison import compare
 from backtest.market import Market
-from backtest.result import Inputs, load, run, run_on
-from data_cache.errors import IntegrityError, NoData
+from backtest.result import Inputs, _same, load, run, run_on
+from data_cache.errors import AshareError, IntegrityError, NoData
 from data_cache.store import Store
 from strategies import BuyAndHold, Momentum
 
@@ -82,14 +82,14 @@ def gappy(sample_db: Path, tmp_path: Path, inputs: Inputs) -> tuple[Path, str, s
 
 def test_a_missing_bar_is_counted_or_refused_by_name(gappy: tuple[Path, str, str]) -> None:
     path, symbol, day = gappy
-    span = {"start": START, "end": END}
-    told = run(BuyAndHold(), Store.open(path), **span)
+    told = run(BuyAndHold(), Store.open(path), start=START, end=END)
     assert any(
         "1 symbol-sessions without a bar" in c and f"{symbol} on {day}" in c for c in told.card.caveats
     )
-    for wanted in (run, lambda s, store, **k: compare([s], store, benchmark=None, **k)):
-        with pytest.raises(IntegrityError, match=rf"{symbol} has no bar on {day}"):
-            wanted(BuyAndHold(), Store.open(path), gaps="raise", **span)
+    with pytest.raises(IntegrityError, match=rf"{symbol} has no bar on {day}"):
+        run(BuyAndHold(), Store.open(path), gaps="raise", start=START, end=END)
+    with pytest.raises(IntegrityError, match=rf"{symbol} has no bar on {day}"):
+        compare([BuyAndHold()], Store.open(path), gaps="raise", start=START, end=END, benchmark=None)
 
 
 def test_the_command_refuses_the_gap_too(
@@ -114,3 +114,22 @@ def test_a_symbol_without_any_bar_is_refused_by_name(sample_db: Path, tmp_path: 
     assert symbol in run(BuyAndHold(), store, start=START, end=END).card.missing_symbols
     with pytest.raises(NoData, match=symbol):
         run(BuyAndHold(), store, start=START, end=END, gaps="raise")
+
+
+@pytest.mark.parametrize("column", [5, 7, 8, 9])  # price, commission, stamp duty, transfer fee
+def test_engines_that_differ_in_one_fee_of_one_fill_are_told_apart(inputs: Inputs, column: int) -> None:
+    simulation = run_on(Momentum(), inputs).simulation
+    _same(simulation, dataclasses.replace(simulation), Momentum())
+    other = simulation.raw_fills.copy()
+    other[-1, column] += 1
+    with pytest.raises(AshareError, match="1 fills"):
+        _same(simulation, dataclasses.replace(simulation, raw_fills=other), Momentum())
+
+
+def test_engines_that_refuse_other_orders_are_told_apart(inputs: Inputs) -> None:
+    simulation = run_on(Momentum(), inputs, cash=30_000).simulation
+    assert simulation.rejections.height
+    other = simulation.raw_lost.copy()
+    other[0, 7] = 4  # another reason
+    with pytest.raises(AshareError, match="refuse other orders"):
+        _same(simulation, dataclasses.replace(simulation, raw_lost=other), Momentum())
