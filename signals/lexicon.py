@@ -148,8 +148,8 @@ def lexicon() -> Lexicon:
     for surface, options in readings.items():
         # conditional readings first: the unconditional one is what remains
         options.sort(key=lambda option: not (option[0] or option[1]))
-        needs, unless, entity, mask, relation = options[0]
-        plain = None if needs or unless else (entity, mask, relation)
+        first = options[0]
+        plain = None if first[0] or first[1] else (first[2], first[3], first[4])
         guarded = _ascii(surface[0]) or _ascii(surface[-1])
         automaton.add_word(surface, Word(surface, tuple(options), guarded, plain))
     automaton.make_automaton()

@@ -52,6 +52,8 @@ class _Masks:
         self.up = lex.mask("up")
         self.delay = lex.mask("delay")
         self.lax = lex.mask("lax")
+        self.own = lex.mask("firmword|me")
+        self.serverco = lex.mask("serverco")
         self.riskhead = lex.mask("riskhead")
         self.past = lex.mask("past")
         self.air = lex.mask("air")
@@ -161,7 +163,7 @@ def _meet(
             mask |= following.mask
     subject, carried = _subject(rule, lo, hi, first, found)
     denied = is_negated(clauses[i], anchor, masks.neg, masks.negfar, masks.rhetoric)
-    polarity, cues = _polarity(rule, mask, subject, denied, lo, hi, clauses, masks)
+    polarity, cues = _polarity(rule, mask, subject, carried, denied, lo, hi, clauses, masks)
     if polarity is None:
         return None
     certainty, sure = masks.certainty.of(rule.kind, clauses, first, lo, hi, year)
@@ -244,6 +246,7 @@ def _polarity(
     rule: Rule,
     mask: int,
     subject: Entity | None,
+    carried: bool,
     denied: Hit | None,
     lo: int,
     hi: int,
@@ -278,7 +281,9 @@ def _polarity(
         sign = -abs(sign)
     if "rival" in flips:
         # 海外订单 is where the order comes from, not who won it: a place counts only as the subject
-        mine = subject.mask & masks.rival if subject else mask & masks.named_rival
+        # and a rival named before does not win what 公司 wins now
+        ours = carried and (mask & masks.own or (subject and subject.mask & masks.serverco))
+        mine = not ours and (subject.mask & masks.rival if subject else mask & masks.named_rival)
         if mine and not (subject.mask if subject else mask) & masks.domestic:
             sign = -sign
     return sign, cues

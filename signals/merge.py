@@ -43,6 +43,7 @@ _HIDES: dict[str, tuple[str, ...]] = {
     "rate_cut": ("rate_guidance",),
     "national_tech_plan": ("investment_commitment",),
 }
+_SUPPOSED = frozenset({"chip_delay", "export_control"})  # told as what might go wrong, they are the risk
 _RUN_ON = frozenset({"risk", "self_promotion", "recommendation"})  # one statement however many names it lists
 # told of one firm or part at a time
 _BY_NAME = frozenset(
@@ -112,7 +113,8 @@ def drop_shadowed(found: list[Candidate]) -> list[Candidate]:
 
 
 def _hides(other: Candidate, c: Candidate) -> bool:
-    if c.rule.kind not in _HIDES.get(other.rule.kind, ()):
+    supposed = other.rule.kind == "risk" and c.certainty == "conditional" and c.rule.kind in _SUPPOSED
+    if not supposed and c.rule.kind not in _HIDES.get(other.rule.kind, ()):
         return False
     if other.lo <= c.at <= other.hi:
         return True

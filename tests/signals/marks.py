@@ -112,6 +112,8 @@ HELD_OUT = {
     "switch_aec_bullets": "2025-12-05",
     "cooling_doubts_essay": None,
     "macro_morning_note": "2025-05-29",
+    "cooling_parts_roadshow": None,
+    "ups_genset_wechat": None,
 }
 REAL = {
     "liquid_cooling_call": ("liquid_cooling_call.txt", "2025-08-31T15:00+08:00"),
