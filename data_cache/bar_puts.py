@@ -96,6 +96,9 @@ def _in_line(rows: pl.DataFrame) -> bool:
 
 def _blocks(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Slices of about ``_BLOCK`` rows that part no symbol."""
+    if 0 < rows.height <= _BLOCK:
+        yield rows
+        return
     start = end = 0
     for length in rows["symbol"].rle().struct.field("len"):
         end += length

@@ -483,6 +483,19 @@ def test_our_own_open_connection_is_named(store: Store, monkeypatch: pytest.Monk
     mine.close()
 
 
+def test_an_interrupted_read_lets_go_of_the_file(store: Store) -> None:
+    def interrupted() -> None:
+        with database.reading(store.path) as connection:
+            next(iter(connection.sql("SELECT date FROM calendar").to_arrow_reader(1)))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with duckdb.connect(str(store.path)) as connection:  # refused while the file is still attached
+        connection.execute("CREATE TABLE mine (a INTEGER)")
+    assert store.calendar().len() > 0
+
+
 def test_a_full_disk_loses_nothing_stored(store: Store) -> None:
     store.put_bars(bars(), source="x")
     limit = store.path.stat().st_size + 4096
