@@ -57,6 +57,22 @@ def test_a_date_missing_in_one_symbol_is_named_unless_it_was_suspended() -> None
     assert "600000.SH on 2024-01-09" in lenient.caveats[0]
 
 
+def test_bars_that_stop_early_or_begin_after_the_listing_are_gaps_too() -> None:
+    listed = dt.date(2024, 1, 9)
+    short = pl.concat([bars([10.0, 10.0, 10.0, 10.0]), bars([None, None, 5.0], "000001.SZ")])
+    told = from_frames(short, CALENDAR, gaps="suspended")
+    assert (
+        "1 symbol-sessions" in told.caveats[0]
+    )  # the 11th; without a record, it was listed at its first bar
+    assert "000001.SZ on 2024-01-11" in told.caveats[0]
+    schema = {"symbol": pl.String, "listed": pl.Date, "delisted": pl.Date}
+    record = pl.DataFrame([("000001.SZ", listed, None)], schema, orient="row")
+    with pytest.raises(IntegrityError, match=r"000001\.SZ has no bar on 2024-01-09.*2 such"):
+        from_frames(short, CALENDAR, instruments=record)
+    gone = record.with_columns(listed=dt.date(2024, 1, 10), delisted=dt.date(2024, 1, 11))
+    assert from_frames(short, CALENDAR, instruments=gone).caveats == ()
+
+
 def test_two_bars_of_one_day_and_a_bar_on_a_holiday_are_named() -> None:
     with pytest.raises(IntegrityError, match=r"two bars .* 2024-01-08"):
         from_frames(pl.concat([bars([10.0]), bars([11.0])]), CALENDAR)
