@@ -45,7 +45,12 @@ def test_a_wrong_word_gets_the_remedy(
 
 
 def test_no_store_says_how_to_get_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for argv in (["status"], ["compare"], ["events", "--explain", "002837.SZ", "2025-01-02"], ["backtest", "momentum"]):
+    for argv in (
+        ["status"],
+        ["compare"],
+        ["events", "--explain", "002837.SZ", "2025-01-02"],
+        ["backtest", "momentum"],
+    ):
         assert main([*argv, "--db", str(tmp_path / "none.duckdb")]) == 2
         assert "ashare" in capsys.readouterr().err
     assert not (tmp_path / "none.duckdb").exists()
