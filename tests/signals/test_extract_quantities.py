@@ -19,7 +19,7 @@ def read(text: str) -> list[tuple[str, float | None, float | None]]:
     ("text", "unit", "low", "high"),
     [
         ("一一一百四十千瓦", "kW", 140, 140),
-        ("单机柜超过 30 多千瓦", "kW", 30, None),
+        ("一个柜子 30 多千瓦", "kW", 30, None),
         ("大概是 800 瓦", "W", 800, 800),
         ("一百二十到一百三十千瓦", "kW", 120, 130),
         ("两兆瓦", "kW", 2000, 2000),
@@ -51,7 +51,7 @@ def test_amount(text: str, unit: str, low: float | None, high: float | None) -> 
 
 
 def test_a_bare_pair_of_digits_is_a_range() -> None:
-    assert read("海外有可能是在三四十甚至更高") == [("", 30.0, 40.0)]
+    assert read("国外大概三四十还要往上") == [("", 30.0, 40.0)]
 
 
 @pytest.mark.parametrize("text", ["一个公司", "第三", "两种方案", "没有数字"])
