@@ -164,8 +164,7 @@ def load(
                 f"the store has no bars of {missing[0]} ({len(missing)} such symbols of universe {name!r}); "
                 "import them, or leave them out with gaps 'suspended'"
             )
-        days = store.panel(("close",), held).dates
-        first, last = days[0].item(), days[-1].item()
+        first, last = store.span(held)
         begin, stop = _day("start", start, first), _day("end", end, last)
         if begin > stop:
             raise UsageError(f"start {begin} is after end {stop}; give them in order")

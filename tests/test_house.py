@@ -38,7 +38,7 @@ def test_the_packages_are_ours_and_not_the_index_s() -> None:
     [
         (["strategies"], {"vectorbt", "akshare", "numba", "pandas", "plotly", "exchange_calendars"}),
         (["status"], {"vectorbt", "akshare", "numba", "pandas", "plotly", "exchange_calendars"}),
-        (["backtest", "buy-and-hold"], {"vectorbt", "akshare", "plotly", "pandas"}),
+        (["backtest", "buy-and-hold"], {"vectorbt", "akshare", "plotly", "pandas", "numba", "scipy"}),
     ],
 )
 def test_a_command_imports_only_what_it_uses(argv: list[str], never: set[str], sample_db: Path) -> None:

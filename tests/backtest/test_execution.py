@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import subprocess
-import sys
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -124,22 +121,3 @@ def test_the_heaviest_buy_comes_first_when_cash_is_short() -> None:
     result = simulate(market, book, cash=100_000)
     assert result.fills["symbol"].to_list() == ["600000.SH", "000001.SZ"]
     assert result.rejections.select("symbol", "lost", "reason").rows() == [("000001.SZ", 900.0, "cash")]
-
-
-def test_a_second_process_compiles_nothing(market: Market) -> None:
-    """With the cache written, numba must load every function, whatever PYTHONDONTWRITEBYTECODE says."""
-    simulate(market, targets(GOOD))
-    code = (
-        "from backtest import kernel\n"
-        "hits = sum(len(f.stats.cache_hits) for f in vars(kernel).values() if hasattr(f, 'stats'))\n"
-        "misses = sum(len(f.stats.cache_misses) for f in vars(kernel).values() if hasattr(f, 'stats'))\n"
-        "print(hits, misses)\n"
-    )
-    root = Path(__file__).resolve().parents[2]
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root,
-        env={"PYTHONDONTWRITEBYTECODE": "1", "PATH": "/usr/bin:/bin"},
-    )  # fmt: skip
-    hits, misses = (int(n) for n in run.stdout.split())
-    assert misses == 0
-    assert hits >= 2

@@ -1,0 +1,193 @@
+"""Machine code of ``backtest.session``, kept on disk: a later process calls it without numba.
+
+numba's own cache would do, but to load from it numba first imports all it could compile with, which takes as
+long as the rest of a backtest; LLVM alone loads the same code in milliseconds.
+
+1. ``entry``     a compiled function by its name
+2. ``_engine``   LLVM with the object code in it: read from the file, else compiled and written
+3. ``_compile``  numba's functions to LLVM's language to object code
+4. ``_layout``, ``_flat``  how numba passes arguments: an array as seven or more words
+
+The file's name is a digest of all that the code depends on (source, libraries, processor); its first bytes are a
+digest of the rest, so that half a file is compiled again and never run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+import numpy as np
+
+__all__ = ["entry"]
+
+_HERE = Path(__file__).parent
+_SOURCES = ("session.py", "kernel.py", "machine_code.py")
+_DIGEST = hashlib.sha256().digest_size
+
+
+def entry(name: str, types: Mapping[str, str]) -> Callable[..., int]:
+    """A function of ``session.ENTRIES``, called by keyword; it releases the GIL and returns an integer.
+
+    Args:
+        name: its name there.
+        types: its arguments in their order, as numba writes types: ``i8``, ``f8``, ``UniTuple(i8, N)``, and
+            C-ordered arrays of them (``f8[:,::1]``).
+
+    Raises:
+        TypeError: an argument is missing, unknown, or an array of another type or layout. Nothing was run.
+    """
+    return _entry(name, tuple(types.items()))
+
+
+@cache
+def _entry(name: str, types: tuple[tuple[str, str], ...]) -> Callable[..., int]:
+    words = [_CTYPES[word] for _, type_ in types for word in _layout(type_)]
+    signature = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *words)
+    function = signature(_engine().get_function_address(_symbol(name)))
+    names = {argument for argument, _ in types}
+
+    def call(**arguments: Any) -> int:
+        if arguments.keys() != names:
+            raise TypeError(f"{name} takes {sorted(names)}, got {sorted(arguments)}")
+        returned, raised = ctypes.c_int64(), ctypes.c_void_p()
+        flat = [word for argument, type_ in types for word in _flat(argument, arguments[argument], type_)]
+        if function(ctypes.addressof(returned), ctypes.addressof(raised), *flat):
+            raise RuntimeError(f"the compiled {name} raised, and nothing in it can")
+        return returned.value
+
+    return call
+
+
+def _symbol(name: str) -> str:
+    return f"ashare_{name}"
+
+
+@cache
+def _engine() -> Any:
+    """LLVM's engine with the code loaded; it lives as long as the process."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    machine = target.create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=_features(), opt=3, codemodel="jitdefault", jit=True
+    )
+    path = _path()
+    code = _read(path)
+    if code is None:
+        code = _compile(machine)
+        _write(path, code)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine
+
+
+def _features() -> str:
+    return str(llvm.get_host_cpu_features().flatten())
+
+
+def _path() -> Path:
+    """Where this machine's code lies: beside Python's own bytecode, or in the user's cache folder."""
+    libraries = [f"{name} {version(name)}" for name in ("numba", "llvmlite", "numpy")]
+    machine = [platform.machine(), platform.python_version(), llvm.get_host_cpu_name(), _features()]
+    digest = hashlib.sha256("\n".join([*libraries, *machine]).encode())
+    for name in _SOURCES:
+        digest.update((_HERE / name).read_bytes())
+    folder = _HERE / "__pycache__"
+    if not os.access(_HERE, os.W_OK):
+        from platformdirs import user_cache_path
+
+        folder = user_cache_path("ashare-signals")
+    return folder / f"session.{digest.hexdigest()[:32]}.o"
+
+
+def _read(path: Path) -> bytes | None:
+    """The object code, or None where there is none or not all of it."""
+    try:
+        held = path.read_bytes()
+    except OSError:
+        return None
+    digest, code = held[:_DIGEST], held[_DIGEST:]
+    return code if hashlib.sha256(code).digest() == digest else None
+
+
+def _write(path: Path, code: bytes) -> None:
+    """Whole or not at all; where nothing can be written the next process compiles again."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(hashlib.sha256(code).digest() + code)
+            Path(temporary).replace(path)
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _compile(machine: Any) -> bytes:
+    from backtest import kernel
+    from backtest.session import ENTRIES
+
+    types = {"simulate": kernel.SIMULATE, "check_targets": kernel.CHECK_TARGETS}
+    whole = None
+    for name, dispatcher in ENTRIES.items():
+        (signature,) = dispatcher.signatures
+        mangled = dispatcher.overloads[signature].fndesc.llvm_func_name
+        module = llvm.parse_assembly(dispatcher.inspect_llvm(signature).replace(mangled, _symbol(name)))
+        words = [str(argument.type) for argument in module.get_function(_symbol(name)).arguments]
+        expected = ["ptr", "ptr", *(word for type_ in types[name].values() for word in _layout(type_))]
+        if words != expected:
+            raise RuntimeError(
+                f"numba {version('numba')} passes the arguments of {name} otherwise than this version of "
+                f"ashare-signals expects; install the numba named in constraints.txt"
+            )
+        if whole is None:
+            whole = module
+        else:
+            whole.link_in(module)
+    return bytes(machine.emit_object(whole))
+
+
+_CTYPES = {"ptr": ctypes.c_void_p, "i64": ctypes.c_int64, "double": ctypes.c_double}
+_WORDS = {"i8": "i64", "f8": "double"}
+
+
+@cache
+def _layout(type_: str) -> tuple[str, ...]:
+    """The words one argument is passed as, in LLVM's names."""
+    if type_ in _WORDS:
+        return (_WORDS[type_],)
+    if type_.startswith("UniTuple"):
+        return ("i64",) * int(type_.removesuffix(")").split()[-1])
+    axes = type_.count(":") - 1  # [::1] is one axis
+    return ("ptr", "ptr", "i64", "i64", "ptr", *["i64"] * (2 * axes))
+
+
+def _flat(name: str, value: Any, type_: str) -> Iterator[Any]:
+    """An argument as those words: of an array no owner, the size, the data, the shape, the strides."""
+    if type_ in _WORDS:
+        yield value
+    elif type_.startswith("UniTuple"):
+        yield from value
+    else:
+        axes = type_.count(":") - 1
+        if not (
+            isinstance(value, np.ndarray)
+            and value.dtype == np.dtype(type_[:2])
+            and value.ndim == axes
+            and value.flags.c_contiguous
+        ):
+            told = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+            raise TypeError(f"{name} needs a C-ordered {type_}, got {told}")
+        yield from (None, None, value.size, value.itemsize, value.ctypes.data, *value.shape, *value.strides)
