@@ -11,6 +11,7 @@ the peak resident size after each tenth.
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import resource
@@ -29,8 +30,8 @@ BATCH = 100
 
 def generate(count: int, size: int) -> Iterator[list[Note]]:
     """Batches of notes of about ``size`` bytes in UTF-8, made as they are asked for."""
-    folder = Path(__file__).resolve().parents[1] / "tests" / "signals" / "notes"
-    text = "\n".join(path.read_text("utf-8") for path in sorted(folder.glob("*.txt")))
+    corpus = Path(__file__).resolve().parents[1] / "tests" / "signals" / "corpus" / "notes_p.jsonl"
+    text = "\n".join(json.loads(line)["text"] for line in corpus.read_text("utf-8").splitlines())
     sentences = [
         s for s in re.split(r"(?<=[。;\n])", text) if s.strip("- \n") and not re.match(r"[a-z_]+:", s)
     ]

@@ -2,9 +2,10 @@
 
 1. ``signals.sentences.scan``      cut the text into sentences and clauses and read the words (one automaton pass)
 2. ``signals.match.candidates``    rules met by the classes in a window of clauses
-3. ``signals.merge``               one statement, one event; repetitions folded into the first telling
-4. ``_row``                        subject, companies to symbols, links of the chain, amounts, time
-5. ``signals.review``              a reviewer's corrections beside the note, which win
+3. ``signals.reader``              what notes of our own taught: events told in other words; sign and certainty
+4. ``signals.merge``               one statement, one event; repetitions folded into the first telling
+5. ``_row``                        subject, companies to symbols, links of the chain, amounts, time
+6. ``signals.review``              a reviewer's corrections beside the note, which win
 
 ``extract`` gives the events; ``explain`` gives, for the same events, the rule and the words that made each.
 """
@@ -24,6 +25,7 @@ from signals.event_time import occurred_on
 from signals.lexicon import Lexicon, lexicon
 from signals.match import Candidate, candidates
 from signals.merge import drop_shadowed, fold_repeats, within_sentence
+from signals.reader import LEARNED, read, weighty_words
 from signals.review import apply_review, has_review, read_review, review_path
 from signals.sentences import Hit, Scan, scan
 
@@ -32,8 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EXTRACTOR", "attributes", "explain", "extract", "extract_all"]
 
-EXTRACTOR = "rules:2"
-"""Named in every event; the number rises when tables or code change what a note gives."""
+EXTRACTOR = "reader:3"
+"""Named in every event; the number rises when tables, weights or code change what a note gives."""
 
 # What an amount measures, by the kind of event and the class of the number; else the class's own name.
 _QUANTITY = {
@@ -117,9 +119,10 @@ def explain(note: Note) -> pl.DataFrame:
     """Why each event of a note was found.
 
     Returns:
-        event_id, kind, rule, quote (the span), cues (list of {text, start, end, says}: the words that made it,
-        with their classes), subject_from (``words`` in the span, ``context`` before it, or null), repeats (list
-        of {start, end}: where the note says it again). Offsets are those of ``note.text``.
+        event_id, kind, rule (``learned`` where none met), quote (the span), cues (list of {text, start, end, says}:
+        the words that made it, with their classes or their weights), subject_from (``words`` in the span,
+        ``context`` before it, or null), repeats (list of {start, end}: where the note says it again). Offsets are
+        those of ``note.text``.
     """
     lex = lexicon()
     found, told = _found(note, lex)
@@ -127,11 +130,7 @@ def explain(note: Note) -> pl.DataFrame:
     for c in told:
         start, end = _span(c, found)
         cues = {}
-        needed = 0
-        for group, _ in c.rule.needs:
-            needed |= group
-        inside = [h for k in found.clauses[c.lo : c.hi + 1] for h in k.hits if h.mask & needed]
-        for hit in [*c.cues, *inside]:
+        for hit in weighty_words(found, c) if c.rule.name == LEARNED else _met_words(found, c):
             a, b = found.squeezed.original(hit.start, hit.end)
             says = (
                 " ".join(lex.names(hit.mask & ~_entity_mask(hit.entity)))
@@ -164,14 +163,30 @@ def explain(note: Note) -> pl.DataFrame:
     )  # fmt: skip
 
 
+def _met_words(found: Scan, c: Candidate) -> list[Hit]:
+    """The words that met a rule: its anchor, what turned or hedged it, and what it needs."""
+    needed = 0
+    for group, _ in c.rule.needs:
+        needed |= group
+    return [*c.cues, *(h for k in found.clauses[c.lo : c.hi + 1] for h in k.hits if h.mask & needed)]
+
+
 def _entity_mask(entity: object) -> int:
     return getattr(entity, "mask", 0)
 
 
 def _found(note: Note, lex: Lexicon) -> tuple[Scan, list[Candidate]]:
     found = scan(note.text, lex, note.body)
-    told = within_sentence(candidates(found, note.published_at.year), found.clauses)
-    return found, fold_repeats(drop_shadowed(told), found)
+    return found, fold_repeats(read(found, *ruled(found, note.published_at.year)), found)
+
+
+def ruled(found: Scan, year: int) -> tuple[list[Candidate], list[Candidate]]:
+    """What rules met, one candidate a statement, and what they found denied; ``year`` is the note's."""
+    met: list[Candidate] = []
+    denied: list[Candidate] = []
+    for c in candidates(found, year):
+        (denied if c.denied else met).append(c)
+    return drop_shadowed(within_sentence(met, found.clauses)), denied
 
 
 @cache

@@ -3,7 +3,7 @@
 1. Each word that anchors a rule opens a window of clauses inside its sentence.
 2. ``_window`` widens it, nearest clause first, until every class the rule needs is in it; a class in
    ``unless`` anywhere in the window ends it.
-3. ``_subject`` names what the event is about: in the window, else earlier in the sentence, else in the
+3. ``subject_of`` names what the event is about: in the window, else earlier in the sentence, else in the
    sentence before.
 4. ``_polarity`` turns the rule's sign over for a denial, a fall, air in place of liquid, a rival's gain.
 """
@@ -17,7 +17,7 @@ from signals.certainty import Certainty, is_negated
 from signals.lexicon import Entity, Lexicon, Rule, lexicon
 from signals.sentences import Clause, Hit, Scan
 
-__all__ = ["Candidate", "candidates"]
+__all__ = ["Candidate", "candidates", "subject_of"]
 
 
 @dataclass(slots=True, eq=False)
@@ -35,6 +35,7 @@ class Candidate:
     carried: bool  # the subject comes from before the window
     polarity: int
     certainty: str
+    denied: bool = False  # the text unsays it: a delay that did not happen
     repeats: list[tuple[int, int]] = field(default_factory=list)  # clause windows that say it again
 
 
@@ -90,7 +91,7 @@ def _rules_for(mask: int) -> tuple[Rule, ...]:
 
 
 def candidates(found: Scan, year: int) -> list[Candidate]:
-    """Every rule met, in order of place; several may speak of the same words. ``year`` is the note's."""
+    """Every rule met or denied, in order of place; several may speak of the same words. ``year`` is the note's."""
     masks = _masks()
     out: list[Candidate] = []
     for number, (first, end, paragraph, asks) in enumerate(found.sentences):
@@ -161,14 +162,13 @@ def _meet(
         ):
             hi += 1  # 去年三十五个点,今年只剩二十六: one statement
             mask |= following.mask
-    subject, carried = _subject(rule, lo, hi, first, found)
+    subject, carried = subject_of(rule, lo, hi, first, found)
     denied = is_negated(clauses[i], anchor, masks.neg, masks.negfar, masks.rhetoric)
     polarity, cues = _polarity(rule, mask, subject, carried, denied, lo, hi, clauses, masks)
-    if polarity is None:
-        return None
     certainty, sure = masks.certainty.of(rule.kind, clauses, first, lo, hi, year)
+    words = [anchor, *cues, *sure]
     return Candidate(
-        rule, number, i, lo, hi, anchor, [anchor, *cues, *sure], subject, carried, polarity, certainty
+        rule, number, i, lo, hi, anchor, words, subject, carried, polarity or 0, certainty, polarity is None
     )
 
 
@@ -215,7 +215,8 @@ def _before(number: int, found: Scan) -> list[Clause]:
     return found.clauses[found.sentences[from_][0] : found.sentences[number][0]]
 
 
-def _subject(rule: Rule, lo: int, hi: int, first: int, found: Scan) -> tuple[Entity | None, bool]:
+def subject_of(rule: Rule, lo: int, hi: int, first: int, found: Scan) -> tuple[Entity | None, bool]:
+    """What an event in ``clauses[lo : hi + 1]`` is about, and whether that was named before them."""
     clauses = found.clauses
     wanted = 0
     for bit in rule.subject:

@@ -1,53 +1,46 @@
-"""The extractor against readers' marks: the goals on the two real notes, floors on five of our own."""
+"""The extractor against readers' marks: the goals on the two real notes, floors on notes nothing was fitted to."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 
+import marks
 import polars as pl
 import pytest
 
 from signals.extract import extract
-from signals.note import Note, read_note
+from signals.lexicon import kinds
+from signals.note import read_note
 
-HERE = Path(__file__).parent
-_spec = importlib.util.spec_from_file_location("marks", HERE / "marks.py")
-assert _spec
-assert _spec.loader
-marks = importlib.util.module_from_spec(_spec)
-sys.modules["marks"] = marks
-_spec.loader.exec_module(marks)
-
-
-def scored(name: str, note: Note):
-    return marks.score(marks.read_marks(HERE / "annotations" / f"{name}.csv"), extract(note))
+KINDS = {row["kind"] for row in kinds()}
 
 
 @pytest.mark.realdata
 @pytest.mark.parametrize("name", marks.REAL)
 def test_the_goals_hold_on_each_real_note(name: str, shared: Path) -> None:
     file, known_at = marks.REAL[name]
-    result = scored(name, read_note(shared / "notes" / file, known_at=known_at))
-    assert result.recall >= 0.80, result
-    assert result.precision >= 0.75, result
-    assert result.polarity() >= 0.90, result
-    assert result.polarity(-1) >= 0.70, result
+    known = marks.read_marks(marks.HERE / "annotations" / f"{name}.csv")
+    result = marks.score(known, extract(read_note(shared / "notes" / file, known_at=known_at)))
+    assert result.recall >= 0.80, str(result)
+    assert result.precision >= 0.75, str(result)
+    assert result.polarity() >= 0.90, str(result)
+    assert result.polarity(-1) >= 0.70, str(result)
 
 
-@pytest.mark.parametrize("name", marks.NOTES)
-def test_notes_of_other_links_and_styles_stay_above_the_goals(name: str) -> None:
-    # These were marked before the extractor saw them; its tables were widened after, so this is a floor that
-    # keeps what was learnt, not a measure of how it does on the next note.
-    result = scored(name, read_note(HERE / "notes" / f"{name}.txt", known_at=marks.NOTES[name]))
-    assert result.recall >= 0.80, result
-    assert result.precision >= 0.75, result
+def test_notes_nothing_was_fitted_to_are_read_as_well_as_measured() -> None:
+    # Floors a little under what was measured, so that a change that reads strangers worse is seen. They are far
+    # from the goals (80 and 75 %), which hold on notes told as the tables and weights know them.
+    result = marks.total([found for _, found in marks.held_out()])
+    assert len(result.marks) > 500
+    assert result.recall >= 0.55, str(result)
+    assert result.precision >= 0.60, str(result)
+    assert result.polarity() >= 0.77, str(result)
+    assert result.polarity(-1) >= 0.72, str(result)
 
 
-def test_always_plus_one_would_not_reach_the_polarity_goal() -> None:
-    rows = [m for name in marks.NOTES for m in marks.read_marks(HERE / "annotations" / f"{name}.csv")]
-    assert sum(m.polarity == 1 for m in rows) / len(rows) < 0.7
+def test_always_plus_one_would_not_reach_those_polarities() -> None:
+    signs = [m.polarity for _, _, known in marks.read_notes(marks.HELD_OUT) for m in known]
+    assert signs.count(1) / len(signs) < 0.6
 
 
 def test_scoring_pairs_each_event_with_one_mark() -> None:
@@ -67,13 +60,14 @@ def test_scoring_pairs_each_event_with_one_mark() -> None:
     assert result.precision == 0.5
     assert result.loose_precision == 0.75
     assert result.polarity() == 0.5
+    twice = marks.total([result, result])
+    assert twice.pairs == {0: 0, 1: 3, 2: 4, 3: 7}
+    assert (twice.recall, twice.precision, twice.polarity()) == (1.0, 0.5, 0.5)
 
 
-@pytest.mark.parametrize("path", sorted((HERE / "annotations").glob("*.csv")), ids=lambda p: p.stem)
-def test_annotations_hold_no_text_and_known_kinds(path: Path) -> None:
-    from signals.lexicon import kinds
-
-    frame = pl.read_csv(path)
+@pytest.mark.parametrize("name", marks.REAL)
+def test_annotations_of_others_notes_hold_no_text_and_known_kinds(name: str) -> None:
+    frame = pl.read_csv(marks.HERE / "annotations" / f"{name}.csv")
     assert frame.columns == ["start", "end", "kind", "polarity", "certainty"]
-    assert set(frame["kind"]) <= {k["kind"] for k in kinds()}
+    assert set(frame["kind"]) <= KINDS
     assert (frame["end"] > frame["start"]).all()
