@@ -114,6 +114,7 @@ def load(
     end: dt.date | None = None,
     *,
     gaps: Literal["raise", "suspended"] = "suspended",
+    bars: pl.DataFrame | None = None,
 ) -> Market:
     """Read a market from the store.
 
@@ -124,14 +125,17 @@ def load(
         end: last session, inclusive.
         gaps: a session without a bar and without a record of suspension is refused, or taken as a suspension
             and told in the caveats.
+        bars: ``store.bars`` of these symbols, where they are in hand already.
 
     Raises:
         NoData: no bars in the range.
         IntegrityError: a bar no exchange could have printed, or a gap under ``raise``.
     """
-    basis = store.basis(symbols)
+    if bars is None:
+        bars = store.bars(symbols, None, end)
+    basis = bars["basis"][0] if bars.height else "raw"
     return from_frames(
-        store.bars(symbols, None, end, basis),
+        bars,
         store.calendar(),
         basis=basis,
         factors=store.factors(symbols) if basis == "raw" else None,

@@ -164,7 +164,9 @@ def load(
                 f"the store has no bars of {missing[0]} ({len(missing)} such symbols of universe {name!r}); "
                 "import them, or leave them out with gaps 'suspended'"
             )
-        first, last = store.span(held)
+        bars = store.bars(held)
+        days = bars["date"].sort()
+        first, last = days[0], days[-1]
         begin, stop = _day("start", start, first), _day("end", end, last)
         if begin > stop:
             raise UsageError(f"start {begin} is after end {stop}; give them in order")
@@ -176,16 +178,23 @@ def load(
         kinds = sorted({kind for s in strategies for kind in s.kinds})
         known = store.events() if events is None else events
         return Inputs(
-            market=_market.load(store, held, begin, stop, gaps=gaps),
+            market=_market.load(store, held, begin, stop, gaps=gaps, bars=bars),
             panel=build_panel(
-                store, start=begin, end=stop, kinds=kinds, universe=name, symbols=held, events=known
+                store,
+                start=begin,
+                end=stop,
+                kinds=kinds,
+                universe=name,
+                symbols=held,
+                events=known,
+                bars=bars,
             ).collect(),
             universe=table.filter(pl.col("symbol").is_in(held)),
             events=known,
             calendar=store.calendar(),
             snapshot=store.snapshot_id(),
             sample=store.is_sample,
-            basis=store.basis(held),
+            basis=bars["basis"][0],
             universe_name=name,
             missing_symbols=missing,
             start=begin,

@@ -303,11 +303,6 @@ class Store:
         )
         return found["symbol"].to_list()
 
-    def span(self, symbols: Collection[str] | None = None) -> tuple[dt.date, dt.date]:
-        """The first and the last date with a bar of any of ``symbols``, under the basis ``basis`` picks."""
-        dates = self.bars(symbols)["date"].sort()
-        return dates[0], dates[-1]
-
     def basis(self, symbols: Collection[str] | None = None) -> str:
         """The one price basis a run over these symbols uses.
 

@@ -39,6 +39,7 @@ def build_panel(
     symbols: Collection[str] | None = None,
     warmup: int = WARMUP,
     events: pl.DataFrame | None = None,
+    bars: pl.DataFrame | None = None,
 ) -> pl.LazyFrame:
     """The panel of a stored market.
 
@@ -51,6 +52,7 @@ def build_panel(
         symbols: only these of the universe; None for all.
         warmup: sessions before ``start`` to begin with.
         events: in place of the stored ones.
+        bars: ``store.bars`` of these symbols, where they are in hand already.
 
     Returns:
         The columns of docs/design.md, sorted by date and symbol. Symbols without bars have no rows.
@@ -64,8 +66,8 @@ def build_panel(
         table = table.filter(pl.col("symbol").is_in(list(symbols)))
     last = _day(end)
     held = sorted(set(table["symbol"]) & set(store.symbols()))
-    basis = store.basis(held) if held else "raw"
-    bars = store.bars(held, end=last, basis=basis) if held else pl.DataFrame()
+    if bars is None:
+        bars = store.bars(held, end=last) if held else pl.DataFrame()
     if bars.is_empty():
         raise NoData(
             f"{store.path} has no bars by {last} of the {table.height} symbols asked for; run `ashare refresh` or "
@@ -73,7 +75,7 @@ def build_panel(
         )
     return panel_from_frames(
         bars,
-        store.factors(held) if basis == "raw" else None,
+        store.factors(held) if bars["basis"][0] == "raw" else None,
         store.calendar(),
         store.events(kinds=[*kinds, "value_share"]) if events is None else events,
         table,
