@@ -36,6 +36,7 @@ RATES = ("lot", "step", "stamp_duty_buy", "stamp_duty_sell", "transfer", "par", 
 LOT_SIZE, LOT_STEP, STAMP, TRANSFER, PAR, PAR_FLOOR = 0, 1, 2, 4, 5, 6  # STAMP + side
 
 _WIDTH = len(FILL)  # every record array is this wide, so that one writer of rows is compiled
+_ROOM = 16_384  # rows at first; where they run out it starts again with four times as many
 _PRICES = "f8[:,::1]"
 _RECORDS = "i8[:,::1]"
 _COLUMN, _WEIGHT = "i8[::1]", "f8[::1]"
@@ -113,7 +114,7 @@ def simulate(
     n_sessions, n_columns = base.shape
     cash_at, value_at = np.empty(n_sessions, np.int64), np.empty(n_sessions, np.float64)
     counts = np.zeros(3, np.int64)
-    room = book_date.size + 1024  # mostly more than enough, and memory that is not touched costs nothing
+    room = max(_ROOM, book_date.size // 4)  # most rows of most books are held, not traded
     while True:
         fills, lost = np.empty((room, _WIDTH), np.int64), np.empty((room, _WIDTH), np.int64)
         paid, lots = (np.empty((explicit * (room + len(actions)), _WIDTH), np.int64) for _ in range(2))

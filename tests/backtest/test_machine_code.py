@@ -100,10 +100,11 @@ def test_an_array_of_another_type_or_layout_is_refused(wrong: dict[str, object])
         call(dates=zeros)
 
 
-def test_orders_that_outrun_the_room_made_for_them_are_all_recorded() -> None:
+def test_orders_that_outrun_the_room_made_for_them_are_all_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     """One book, filled a lot a session for longer than there are rows at first."""
+    monkeypatch.setattr(kernel, "_ROOM", 16)
     first = dt.date(2010, 1, 4)
-    days = [first + dt.timedelta(days=i) for i in range(2400)]
+    days = [first + dt.timedelta(days=i) for i in range(400)]
     frame = pl.DataFrame(
         {
             "symbol": "000001.SZ",
