@@ -86,12 +86,7 @@ def names() -> tuple[str, ...]:
 @cache
 def _ruled_names() -> tuple[str, ...]:
     of_kind = [f"rule {row['kind']}" for row in kinds()]
-    signs = [f"rule says {sign:+d}" for sign in (-1, 0, 1)]
-    return (
-        *of_kind,
-        *signs,
-        *(f"rule says {certainty}" for certainty in ("fact", "forecast", "opinion", "conditional")),
-    )
+    return (*of_kind, *(f"rule says {sign:+d}" for sign in SIGNS), *(f"rule says {c}" for c in CERTAINTIES))
 
 
 def runs(found: Scan, clause: Clause) -> Iterator[tuple[int, int, int]]:
@@ -116,10 +111,11 @@ def _spelt(found: Scan, clauses: Iterable[Clause]) -> str:
     parts = [_EDGE]
     for clause in clauses:
         at = clause.start
-        for start, end, sign in _signs(clause):
-            if start >= at:
-                parts += (text[at:start], sign)
-                at = end
+        if clause.hits or clause.quantities:  # sparing the rest two lists
+            for start, end, sign in _signs(clause):
+                if start >= at:
+                    parts += (text[at:start], sign)
+                    at = end
         parts += (text[at : clause.end], _EDGE)
     return "".join(parts)
 

@@ -80,10 +80,12 @@ class Weights:
 
     def bearing(self, kinds: list[int], spans: list[tuple[int, int]], scores: Array, told: Array) -> Array:
         """(events, 7) log odds of each sign and certainty of events, from the rows of their first to last clause."""
-        starts = np.array([place for lo, hi in spans for place in (lo, hi + 1)])
-        padded = np.concatenate([scores[:, self.bias.size :], np.zeros((1, len(SIGNS) + len(CERTAINTIES)))])
-        odds = np.add.reduceat(padded, starts)[::2] + self.of_kind[kinds]
-        within = np.maximum.reduceat(np.concatenate([told, np.zeros_like(told[:1])]), starts)[::2]
+        first = [lo for lo, _ in spans]
+        odds, within = scores[first, self.bias.size :] + self.of_kind[kinds], told[first]
+        for e, (lo, hi) in enumerate(spans):
+            if hi > lo:
+                odds[e] += scores[lo + 1 : hi + 1, self.bias.size :].sum(axis=0)
+                within[e] = told[lo : hi + 1].max(axis=0)
         return np.asarray(odds + np.einsum("em,emj->ej", within, self.of_kind_told[kinds]))
 
 
@@ -120,36 +122,40 @@ def read(found: Scan, met: list[Candidate], denied: list[Candidate]) -> list[Can
     if not found.clauses:
         return []
     held = weights()
+    number = {kind: k for k, kind in enumerate(held.kinds)}
     seen = features(found, met)
     scores = held.score(seen)
     likely = held.likely(scores)
     alone, ruled = _bars(scores[:, 0])
     stated = likely >= alone
-    number = {kind: k for k, kind in enumerate(held.kinds)}
-    told = []
+    told: dict[str, list[Candidate]] = {}
     for c in met:
         k = number.get(c.rule.kind)
         if k is None:  # a kind the corpus has no marks of: its rule alone speaks for those words
             stated[c.lo : c.hi + 1] = False
         if k is None or likely[c.lo : c.hi + 1, k].max() >= ruled:
-            told.append(c)
+            told.setdefault(c.rule.kind, []).append(c)
     for c in denied:
         if c.rule.kind in number:
             stated[c.lo : c.hi + 1, number[c.rule.kind]] = False
     for k in np.flatnonzero(stated.any(axis=0)).tolist():
-        kind = held.kinds[k]
-        told += _alone(kind, stated[:, k], [c for c in told if c.rule.kind == kind], found)
-    known = [c for c in told if c.rule.kind in number]
+        of_kind = told.setdefault(held.kinds[k], [])
+        of_kind += _alone(held.kinds[k], stated[:, k], of_kind, found)
+    known = [(k, c) for kind, k in number.items() for c in told.get(kind, ())]
     if known:
-        spans = [(c.lo, c.hi) for c in known]
-        odds = held.bearing([number[c.rule.kind] for c in known], spans, scores, seen.told)
-        for c, row in zip(known, odds, strict=True):
-            if c.rule.name != LEARNED:  # what the rule says stands unless much speaks against it
-                row[SIGNS.index(c.polarity)] += _STANDS
-                row[len(SIGNS) + CERTAINTIES.index(c.certainty)] += _STANDS
-            c.polarity = SIGNS[int(row[: len(SIGNS)].argmax())]
-            c.certainty = CERTAINTIES[int(row[len(SIGNS) :].argmax())]
-    return told
+        spans = [(c.lo, c.hi) for _, c in known]
+        odds = held.bearing([k for k, _ in known], spans, scores, seen.told)
+        for (_, c), row in zip(known, odds, strict=True):
+            _judge(c, row[: len(SIGNS)], row[len(SIGNS) :])
+    return [c for of_kind in told.values() for c in of_kind]
+
+
+def _judge(c: Candidate, sign: Array, certainty: Array) -> None:
+    """Settle sign and certainty: what a rule said of them stands unless much speaks against it."""
+    if c.rule.name != LEARNED:
+        sign[SIGNS.index(c.polarity)] += _STANDS
+        certainty[CERTAINTIES.index(c.certainty)] += _STANDS
+    c.polarity, c.certainty = SIGNS[int(sign.argmax())], CERTAINTIES[int(certainty.argmax())]
 
 
 def _bars(odds: Array) -> tuple[float, float]:
