@@ -119,10 +119,10 @@ def explain(note: Note) -> pl.DataFrame:
     """Why each event of a note was found.
 
     Returns:
-        event_id, kind, rule (``learned`` where none met), quote (the span), cues (list of {text, start, end, says}:
-        the words that made it, with their classes or their weights), subject_from (``words`` in the span,
-        ``context`` before it, or null), repeats (list of {start, end}: where the note says it again). Offsets are
-        those of ``note.text``.
+        event_id, kind, rule (``learned`` where none met), likely (the chance the weights give it, null for a kind
+        they do not know), quote (the span), cues (list of {text, start, end, says}: the words that made it, with
+        their classes or their weights), subject_from (``words`` in the span, ``context`` before it, or null),
+        repeats (list of {start, end}: where the note says it again). Offsets are those of ``note.text``.
     """
     lex = lexicon()
     found, told = _found(note, lex)
@@ -143,6 +143,7 @@ def explain(note: Note) -> pl.DataFrame:
                 "event_id": _event_id(note, c, start, end),
                 "kind": c.rule.kind,
                 "rule": c.rule.name,
+                "likely": c.likely,
                 "quote": note.text[start:end],
                 "cues": [cues[key] for key in sorted(cues)],
                 "subject_from": None if c.subject is None else "context" if c.carried else "words",
@@ -157,7 +158,7 @@ def explain(note: Note) -> pl.DataFrame:
     return pl.DataFrame(
         rows,
         schema={
-            "event_id": pl.String, "kind": pl.String, "rule": pl.String, "quote": pl.String,
+            "event_id": pl.String, "kind": pl.String, "rule": pl.String, "likely": pl.Float64, "quote": pl.String,
             "cues": pl.List(cue), "subject_from": pl.String, "repeats": pl.List(span),
         },
     )  # fmt: skip

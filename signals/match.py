@@ -36,6 +36,7 @@ class Candidate:
     polarity: int
     certainty: str
     denied: bool = False  # the text unsays it: a delay that did not happen
+    likely: float | None = None  # the chance signals.reader gives it; None where it does not know the kind
     repeats: list[tuple[int, int]] = field(default_factory=list)  # clause windows that say it again
 
 

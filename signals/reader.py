@@ -145,7 +145,8 @@ def read(found: Scan, met: list[Candidate], denied: list[Candidate]) -> list[Can
     if known:
         spans = [(c.lo, c.hi) for _, c in known]
         odds = held.bearing([k for k, _ in known], spans, scores, seen.told)
-        for (_, c), row in zip(known, odds, strict=True):
+        for (k, c), row in zip(known, odds, strict=True):
+            c.likely = float(likely[c.lo : c.hi + 1, k].max())
             _judge(c, row[: len(SIGNS)], row[len(SIGNS) :])
     return [c for of_kind in told.values() for c in of_kind]
 

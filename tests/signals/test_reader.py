@@ -139,6 +139,7 @@ def test_an_event_told_in_other_words_is_found_and_explained() -> None:
     assert not set(learned["kind"]) & {c.rule.kind for c in met}
     for row in learned.iter_rows(named=True):
         assert 0 < len(row["cues"]) <= 4
+        assert 0.38 <= row["likely"] <= 1
         assert all(c["says"].startswith("weighs +") and c["text"] in row["quote"] for c in row["cues"])
 
 
