@@ -57,7 +57,7 @@ def demo(
         store.put_note(note)
         store.put_events(extract(note))
     step(f"{store.events().height} events; {len(ALL)} strategies under the exchange's rules")
-    step("(the first run on a machine compiles the fill kernel: about half a minute, once)")
+    step("(the first run on a machine compiles the fill kernel: some seconds, once)")
     comparison = compare([cls() for cls in ALL.values()], store, progress=step)
     step("drawing the page")
     report = comparison.to_html(out / "report.html")
