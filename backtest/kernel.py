@@ -76,41 +76,67 @@ CHECK_TARGETS = {"dates": _COLUMN, "columns": _COLUMN, "weights": _WEIGHT, "row"
 
 def simulate(
     *,
-    book_date: Array,
-    actions: Array,
     base: Array,
+    buy_probe: Array,
+    sell_probe: Array,
+    volume: Array,
+    factor: Array,
+    mark: Array,
+    limit_up: Array,
+    limit_down: Array,
+    tolerance: float,
+    listed: Array,
+    delisted: Array,
+    board: Array,
+    rates: Array,
+    book_date: Array,
+    book_column: Array,
+    book_weight: Array,
+    cash: int,
+    terms: tuple[int, int, int],
+    impact: float,
+    volume_cap: int,
+    buy_retry: int,
     explicit: bool,
-    **rest: Any,
+    actions: Array,
+    one_month: Array,
+    one_year: Array,
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
     """Trade sorted books through the sessions; every choice is explained in docs/execution.md.
 
     Args:
         base: fill price before slippage, yuan, sessions x symbols; NaN where nothing trades.
+        buy_probe: the price that at limit-up refuses a buy; same shape.
+        sell_probe: the price that at limit-down refuses a sell.
+        volume: shares.
+        factor: shares in one adjusted unit are this number; hfq.
+        mark: value of one adjusted unit at the close, yuan; carried over suspensions, NaN before the first bar.
+        limit_up: yuan, NaN where there is none.
+        limit_down: yuan, NaN where there is none.
+        tolerance: fraction of the limit within which a price counts as at the limit.
+        listed: first session of each symbol.
+        delisted: session from which each symbol is gone; the number of sessions if never.
+        board: index of each symbol into the second axis of ``rates``.
+        rates: sessions x boards x RATES, int64.
         book_date: session of each target row, ascending.
+        book_column: symbol of each target row, ascending within a session.
+        book_weight: weight of each target row.
+        cash: fen.
+        terms: commission (hundred-millionths), its floor (fen), slippage (millionths).
+        impact: price move, as a fraction, of an order as large as the session's volume.
+        volume_cap: millionths of the session's volume one order may take.
+        buy_retry: sessions a refused buy is tried again.
+        explicit: dividends in cash and whole shares instead of adjusted units.
         actions: rows by session: session, column, cash (micro-yuan a share), new shares (1e-8 a share),
             taxable (micro-yuan a share), tax in percent when sold soon, later, late.
-        explicit: dividends in cash and whole shares instead of adjusted units.
-        rest: by their names, all of them:
-
-            - buy_probe, sell_probe: the prices that at limit-up refuse a buy, at limit-down a sell; as ``base``.
-            - volume: shares. factor: shares in one adjusted unit; hfq. mark: value of one adjusted unit at the
-              close, yuan, carried over suspensions, NaN before the first bar. limit_up, limit_down: yuan, NaN
-              where there is none. All as ``base``.
-            - tolerance: fraction of the limit within which a price counts as at the limit.
-            - listed: first session of each symbol. delisted: session from which it is gone; the number of
-              sessions if never. board: its index into the second axis of ``rates``.
-            - rates: sessions x boards x RATES, int64.
-            - book_column: symbol of each target row, ascending within a session. book_weight: its weight.
-            - cash: fen. terms: commission (hundred-millionths), its floor (fen), slippage (millionths).
-            - impact: price move, as a fraction, of an order as large as the session's volume.
-            - volume_cap: millionths of the session's volume one order may take.
-            - buy_retry: sessions a refused buy is tried again.
-            - one_month, one_year: last session up to one month, one year after each session.
+        one_month: last session up to one month after each session.
+        one_year: last session up to one year after each session.
 
     Returns:
         fills (FILL), adjusted units of each fill, refusals (LOST), dividends (PAID), cash (fen) and value
         (yuan) after each close.
     """
+    given = locals() | {"explicit": int(explicit)}
     n_sessions, n_columns = base.shape
     cash_at, value_at = np.empty(n_sessions, np.int64), np.empty(n_sessions, np.float64)
     counts = np.zeros(3, np.int64)
@@ -120,10 +146,9 @@ def simulate(
         paid, lots = (np.empty((explicit * (room + len(actions)), _WIDTH), np.int64) for _ in range(2))
         units = np.empty(room, np.float64)
         short = entry("simulate", SIMULATE)(
-            base=base, book_date=book_date, actions=actions, explicit=int(explicit), **rest,
-            fills=fills, lost=lost, paid=paid, lots=lots, units_of=units, cash_at=cash_at, value_at=value_at,
-            counts=counts, whole=np.empty((7, n_columns), np.int64), real=np.empty((5, n_columns), np.float64),
-            small=np.empty(n_sessions, np.float64),
+            **given, fills=fills, lost=lost, paid=paid, lots=lots, units_of=units, cash_at=cash_at,
+            value_at=value_at, counts=counts, whole=np.empty((7, n_columns), np.int64),
+            real=np.empty((5, n_columns), np.float64), small=np.empty(n_sessions, np.float64),
         )  # fmt: skip
         if not short:
             n_fills, n_lost, n_paid = counts.tolist()
