@@ -101,7 +101,7 @@ class Comparison:
             "snapshot": self.inputs.snapshot,
             "table": self.table,
             "overfitting": self.overfitting,
-            "rejections": {label: refusals(result) for label, result in self.results.items()},
+            "rejections": {label: result.refusals for label, result in self.results.items()},
             "events": self.events,
             "cards": {label: result.card.as_dict() for label, result in self.results.items()},
         }
@@ -201,15 +201,6 @@ def label(strategies: Sequence[Strategy]) -> list[str]:
         if (seen := out[:i].count(name)) > 0:
             out[i] = f"{name} #{seen + 1}"
     return out
-
-
-def refusals(result: Backtest) -> pl.DataFrame:
-    """reason, side, orders, shares lost: what the exchange or the account did not allow."""
-    return (
-        result.rejections.group_by("reason", "side")
-        .agg(pl.len().alias("orders"), pl.col("lost").sum().alias("lost"))
-        .sort("orders", "reason", "side", descending=[True, False, False])
-    )
 
 
 def write_whole(path: Path, text: str) -> Path:

@@ -87,10 +87,10 @@ class Simulation:
         market: what it ran on.
         rules: the terms.
         cash: yuan to begin with.
-        raw_fills: int64 rows of ``kernel.FILL``.
+        raw_fills: int64 rows of ``records.FILL``.
         units: adjusted units of each fill (shares / factor of its date).
-        raw_lost: int64 rows of ``kernel.LOST``.
-        raw_paid: int64 rows of ``kernel.PAID``.
+        raw_lost: int64 rows of ``records.LOST``.
+        raw_paid: int64 rows of ``records.PAID``.
         cash_fen: (T,) after each close.
         value: (T,) yuan after each close.
     """
@@ -133,7 +133,7 @@ class Simulation:
         One row a session and reason; an order tried again next session may be refused again. ``wanted`` and
         ``lost`` are null where the order could not be sized: no price was known on the decision date.
         """
-        from backtest.kernel import REASONS
+        from backtest.records import REASONS
 
         rows = self.raw_lost
         unsized = pl.Series(rows[:, 4] < 0)
@@ -176,7 +176,7 @@ class Simulation:
         ``outcome`` is ``fill`` or ``rejection``; ``what`` is the ``limit`` the order met, the ``lot`` it was
         rounded to or the ``fee`` it paid; one row each. Of a refusal only what refused it counts.
         """
-        from backtest.kernel import REASONS
+        from backtest.records import REASONS
 
         limit = np.isin(REASONS, ("limit_up", "limit_down"))
         lot, fee = (np.array([reason == name for reason in REASONS]) for name in ("lot", "cash"))

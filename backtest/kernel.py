@@ -1,7 +1,6 @@
-"""What goes into the compiled session and what comes out: arrays, their columns, and the codes in them.
+"""The compiled session as Python calls it: here everything is allocated, ``backtest.session`` allocates nothing.
 
-``simulate`` and ``check_targets`` allocate everything and call the machine code of ``backtest.session``, which
-allocates nothing. Importing this module imports no numba; calling it does once a machine, to compile.
+Importing this module imports no numba; calling it does so once a machine, to compile.
 """
 
 from __future__ import annotations
@@ -11,67 +10,13 @@ from typing import Any
 import numpy as np
 
 from backtest.machine_code import entry
+from backtest.records import WIDTH
 
-__all__ = ["FILL", "LOST", "PAID", "RATES", "REASONS", "check_targets", "simulate"]
+__all__ = ["check_targets", "simulate"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-REASONS = (
-    "limit_up", "limit_down", "suspended", "not_listed", "delisted", "t_plus_1", "lot", "cash", "volume_cap",
-)  # fmt: skip
-"""Reason codes by number. ``t_plus_1`` cannot occur: a session fills at one moment, and sells come first."""
-LIMIT_UP, LIMIT_DOWN, SUSPENDED, NOT_LISTED, DELISTED, T_PLUS_1, LOT, CASH, VOLUME_CAP = range(len(REASONS))
-
-FILL = (
-    "decision", "date", "column", "side", "shares", "price", "notional", "commission", "stamp_duty",
-    "transfer_fee",
-)  # fmt: skip
-"""Columns of the fills array: side 0 buys, 1 sells; micro-shares, micro-yuan, then fen."""
-LOST = ("decision", "date", "column", "side", "wanted", "filled", "lost", "reason")
-"""Columns of the refusals array, micro-shares; wanted -1: the order could not even be sized."""
-PAID = ("date", "column", "shares", "cash", "new_shares", "tax")
-"""Columns of the dividends array: whole shares held (or sold), fen, whole shares received, fen withheld."""
-RATES = ("lot", "step", "stamp_duty_buy", "stamp_duty_sell", "transfer", "par", "par_floor")
-"""Last axis of the dated tables: shares, shares, then hundred-millionths, and fen."""
-LOT_SIZE, LOT_STEP, STAMP, TRANSFER, PAR, PAR_FLOOR = 0, 1, 2, 4, 5, 6  # STAMP + side
-
-_WIDTH = len(FILL)  # every record array is this wide, so that one writer of rows is compiled
 _ROOM = 16_384  # rows at first; where they run out it starts again with four times as many
-_PRICES = "f8[:,::1]"
-_RECORDS = "i8[:,::1]"
-_COLUMN, _WEIGHT = "i8[::1]", "f8[::1]"
-SIMULATE = {
-    **dict.fromkeys(
-        ("base", "buy_probe", "sell_probe", "volume", "factor", "mark", "limit_up", "limit_down"), _PRICES
-    ),
-    "tolerance": "f8",
-    **dict.fromkeys(("listed", "delisted", "board"), _COLUMN),
-    "rates": "i8[:,:,::1]",
-    "book_date": _COLUMN,
-    "book_column": _COLUMN,
-    "book_weight": _WEIGHT,
-    "cash": "i8",
-    "terms": "UniTuple(i8, 3)",
-    "impact": "f8",
-    "volume_cap": "i8",
-    "buy_retry": "i8",
-    "explicit": "i8",
-    "actions": _RECORDS,
-    "one_month": _COLUMN,
-    "one_year": _COLUMN,
-    # written to
-    **dict.fromkeys(("fills", "lost", "paid", "lots"), _RECORDS),
-    "units_of": _WEIGHT,
-    "cash_at": _COLUMN,
-    "value_at": _WEIGHT,
-    "counts": _COLUMN,
-    "whole": _RECORDS,
-    "real": _PRICES,
-    "small": _WEIGHT,
-}
-"""Arguments of ``session.simulate`` in their order, as numba writes their types."""
-CHECK_TARGETS = {"dates": _COLUMN, "columns": _COLUMN, "weights": _WEIGHT, "row": _COLUMN}
-"""Arguments of ``session.check_targets``."""
 
 
 def simulate(
@@ -117,7 +62,7 @@ def simulate(
         listed: first session of each symbol.
         delisted: session from which each symbol is gone; the number of sessions if never.
         board: index of each symbol into the second axis of ``rates``.
-        rates: sessions x boards x RATES, int64.
+        rates: sessions x boards x ``records.RATES``, int64.
         book_date: session of each target row, ascending.
         book_column: symbol of each target row, ascending within a session.
         book_weight: weight of each target row.
@@ -133,7 +78,7 @@ def simulate(
         one_year: last session up to one year after each session.
 
     Returns:
-        fills (FILL), adjusted units of each fill, refusals (LOST), dividends (PAID), cash (fen) and value
+        fills (``records.FILL``), adjusted units of each fill, refusals (LOST), dividends (PAID), cash (fen) and value
         (yuan) after each close.
     """
     given = locals() | {"explicit": int(explicit)}
@@ -142,10 +87,10 @@ def simulate(
     counts = np.zeros(3, np.int64)
     room = max(_ROOM, book_date.size // 4)  # most rows of most books are held, not traded
     while True:
-        fills, lost = np.empty((room, _WIDTH), np.int64), np.empty((room, _WIDTH), np.int64)
-        paid, lots = (np.empty((explicit * (room + len(actions)), _WIDTH), np.int64) for _ in range(2))
+        fills, lost = np.empty((room, WIDTH), np.int64), np.empty((room, WIDTH), np.int64)
+        paid, lots = (np.empty((explicit * (room + len(actions)), WIDTH), np.int64) for _ in range(2))
         units = np.empty(room, np.float64)
-        short = entry("simulate", SIMULATE)(
+        short = entry("simulate")(
             **given, fills=fills, lost=lost, paid=paid, lots=lots, units_of=units, cash_at=cash_at,
             value_at=value_at, counts=counts, whole=np.empty((7, n_columns), np.int64),
             real=np.empty((5, n_columns), np.float64), small=np.empty(n_sessions, np.float64),
@@ -162,5 +107,5 @@ def simulate(
 def check_targets(dates: Array, columns: Array, weights: Array) -> tuple[int, int]:
     """The first fault of target rows: (code, row); 0 none, 1 not sorted, 2 weight, 3 duplicate, 4 sum."""
     row = np.full(1, -1, np.int64)
-    code = entry("check_targets", CHECK_TARGETS)(dates=dates, columns=columns, weights=weights, row=row)
+    code = entry("check_targets")(dates=dates, columns=columns, weights=weights, row=row)
     return code, int(row[0])

@@ -20,7 +20,7 @@ import hashlib
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -29,39 +29,34 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 
+from backtest.records import ARGUMENTS
+
 __all__ = ["entry"]
 
 _HERE = Path(__file__).parent
-_SOURCES = ("session.py", "kernel.py", "machine_code.py")
+_SOURCES = ("session.py", "records.py", "machine_code.py")
 _DIGEST = hashlib.sha256().digest_size
 
 
-def entry(name: str, types: Mapping[str, str]) -> Callable[..., int]:
+@cache
+def entry(name: str) -> Callable[..., int]:
     """A function of ``session.ENTRIES``, called by keyword; it releases the GIL and returns an integer.
 
-    Args:
-        name: its name there.
-        types: its arguments in their order, as numba writes types: ``i8``, ``f8``, ``UniTuple(i8, N)``, and
-            C-ordered arrays of them (``f8[:,::1]``).
-
-    Raises:
-        TypeError: an argument is missing, unknown, or an array of another type or layout. Nothing was run.
+    Called with an argument missing, unknown, or an array of another type or layout than ``records.ARGUMENTS`` says,
+    it raises TypeError and runs nothing.
     """
-    return _entry(name, tuple(types.items()))
-
-
-@cache
-def _entry(name: str, types: tuple[tuple[str, str], ...]) -> Callable[..., int]:
-    words = [_CTYPES[word] for _, type_ in types for word in _layout(type_)]
+    types = ARGUMENTS[name]
+    words = [_CTYPES[word] for type_ in types.values() for word in _layout(type_)]
     signature = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *words)
     function = signature(_engine().get_function_address(_symbol(name)))
-    names = {argument for argument, _ in types}
 
     def call(**arguments: Any) -> int:
-        if arguments.keys() != names:
-            raise TypeError(f"{name} takes {sorted(names)}, got {sorted(arguments)}")
+        if arguments.keys() != types.keys():
+            raise TypeError(f"{name} takes {sorted(types)}, got {sorted(arguments)}")
         returned, raised = ctypes.c_int64(), ctypes.c_void_p()
-        flat = [word for argument, type_ in types for word in _flat(argument, arguments[argument], type_)]
+        flat = [
+            word for argument, type_ in types.items() for word in _flat(argument, arguments[argument], type_)
+        ]
         if function(ctypes.addressof(returned), ctypes.addressof(raised), *flat):
             raise RuntimeError(f"the compiled {name} raised, and nothing in it can")
         return returned.value
@@ -136,17 +131,15 @@ def _write(path: Path, code: bytes) -> None:
 
 
 def _compile(machine: Any) -> bytes:
-    from backtest import kernel
     from backtest.session import ENTRIES
 
-    types = {"simulate": kernel.SIMULATE, "check_targets": kernel.CHECK_TARGETS}
     whole = None
     for name, dispatcher in ENTRIES.items():
         (signature,) = dispatcher.signatures
         mangled = dispatcher.overloads[signature].fndesc.llvm_func_name
         module = llvm.parse_assembly(dispatcher.inspect_llvm(signature).replace(mangled, _symbol(name)))
         words = [str(argument.type) for argument in module.get_function(_symbol(name)).arguments]
-        expected = ["ptr", "ptr", *(word for type_ in types[name].values() for word in _layout(type_))]
+        expected = ["ptr", "ptr", *(word for type_ in ARGUMENTS[name].values() for word in _layout(type_))]
         if words != expected:
             raise RuntimeError(
                 f"numba {version('numba')} passes the arguments of {name} otherwise than this version of "

@@ -80,6 +80,15 @@ class Backtest:
         return self.simulation.rejections
 
     @property
+    def refusals(self) -> pl.DataFrame:
+        """The rejections by reason: reason, side, orders, lost (shares)."""
+        return (
+            self.rejections.group_by("reason", "side")
+            .agg(pl.len().alias("orders"), pl.col("lost").sum().alias("lost"))
+            .sort("orders", "reason", "side", descending=[True, False, False])
+        )
+
+    @property
     def equity(self) -> pl.DataFrame:
         """date, cash, value: the account after each close, yuan."""
         return self.simulation.equity

@@ -12,7 +12,7 @@ integer hundred-millionths, so every fee is exact to the fen. Floats are the siz
 price) and the adjusted units of a position. docs/execution.md states each rule with a worked example;
 tests/backtest/ledger.py restates them in plain Python.
 
-Nothing here is called from Python: ``backtest.kernel`` says what goes in and out and allocates all of it, and
+Nothing here is called from Python: ``backtest.kernel`` says what goes in and allocates all that comes out, and
 ``backtest.machine_code`` keeps what numba makes of ``ENTRIES``, so that later processes need no numba. Without an
 allocation there is nothing to count (``_nrt=False``), and the code stands alone.
 """
@@ -25,9 +25,9 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numba import njit
 
-from backtest.kernel import (
+from backtest.records import (
+    ARGUMENTS,
     CASH,
-    CHECK_TARGETS,
     DELISTED,
     LIMIT_DOWN,
     LIMIT_UP,
@@ -37,7 +37,6 @@ from backtest.kernel import (
     NOT_LISTED,
     PAR,
     PAR_FLOOR,
-    SIMULATE,
     STAMP,
     SUSPENDED,
     TRANSFER,
@@ -174,7 +173,7 @@ def _affordable(
     return (rates[LOT_SIZE] + low * rates[LOT_STEP]) * MICRO if low >= 0 else 0
 
 
-@_signed(*CHECK_TARGETS.values())
+@_signed(*ARGUMENTS["check_targets"].values())
 def check_targets(dates: Any, columns: Any, weights: Any, row: Any) -> int:
     """The first fault of target rows and its row; see ``kernel.check_targets``."""
     total = 0.0
@@ -237,7 +236,7 @@ def _tax(shares: int, t: int, first_lot: int, lots: Any, one_month: Any, one_yea
     return tax
 
 
-@_signed(*SIMULATE.values())
+@_signed(*ARGUMENTS["simulate"].values())
 def simulate(
     base: Any, buy_probe: Any, sell_probe: Any, volume: Any, factor: Any, mark: Any, limit_up: Any,
     limit_down: Any, tolerance: float, listed: Any, delisted: Any, board: Any, rates: Any,

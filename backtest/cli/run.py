@@ -91,7 +91,6 @@ def backtest(
         engine: The numba kernel, or the same rules inside vectorbt's own simulation (slow to compile).
         verify: Run both engines and fail when a fill or a cent differs.
     """
-    from backtest.comparison import refusals
     from backtest.result import run
     from data_cache.store import Store
     from strategies import make
@@ -143,7 +142,7 @@ def backtest(
     title = f"{'SAMPLE ' if result.card.sample else ''}{strategy} {result.card.start} to {result.card.end}"
     show_table(pl.DataFrame([figures]).drop("strategy", "start", "end"), title=title)
     if result.rejections.height:
-        show_table(refusals(result), title="refused or cut")
+        show_table(result.refusals, title="refused or cut")
     show_table(result.fills.tail(10).drop("decision_date"), title="last fills")
     for caveat in result.card.caveats:
         say(common, f"[dim]· {caveat}[/]")

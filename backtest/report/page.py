@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from backtest.comparison import refusals
 from backtest.report import charts
 from signals.clock import decision_dates
 
@@ -72,7 +71,7 @@ def render(comparison: Comparison) -> str:
         refusals=[
             {"strategy": name, **row}
             for name, result in comparison.results.items()
-            for row in refusals(result).to_dicts()
+            for row in result.refusals.to_dicts()
         ],
         reasons=REASONS,
         events=events.to_dicts(),

@@ -92,7 +92,7 @@ def test_the_file_is_another_one_for_other_sources_libraries_and_processors(
 def test_an_array_of_another_type_or_layout_is_refused(wrong: dict[str, object]) -> None:
     zeros = np.zeros(2, np.int64)
     right = {"dates": zeros, "columns": zeros, "weights": np.zeros(2), "row": np.zeros(1, np.int64)}
-    call = machine_code.entry("check_targets", kernel.CHECK_TARGETS)
+    call = machine_code.entry("check_targets")
     assert call(**right) == 3
     with pytest.raises(TypeError):
         call(**(right | wrong))
