@@ -6,7 +6,8 @@ regression) over ``signals.features``, fitted by ``tests/signals/fit.py`` on the
 
 1. ``Weights``        how likely a clause states an event, times which kind it then is; and what its clauses say of an
                       event's sign and certainty
-2. ``read``           the events a rule met and the weights do not reject, and those they see where no rule met
+2. ``read``           the events a rule met and the weights do not reject, with the rule's sign and certainty; and
+                      those the weights see where no rule met
 3. ``weighty_words``  the words that weighed most in an event
 """
 
@@ -36,8 +37,6 @@ _FAMILIAR = 0.27
 """A note is familiar where of the clauses called events more than this share are so with nine chances in ten."""
 _SHORT = 50  # clauses; of a shorter note nobody can say how it is told
 _SURE = 2.2  # log odds of nine in ten
-_STANDS = 6.0
-"""Log odds that a rule's own word on sign and certainty adds."""
 _SHOWN = 4  # words that weighed most
 
 
@@ -117,7 +116,7 @@ def read(found: Scan, met: list[Candidate], denied: list[Candidate]) -> list[Can
     Args:
         found: the scan.
         met: what rules met, one candidate a statement.
-        denied: what they found denied; those words do not state that kind, whatever the weights say.
+        denied: what they found denied; their sentences do not state that kind, whatever the weights say.
     """
     if not found.clauses:
         return []
@@ -137,26 +136,23 @@ def read(found: Scan, met: list[Candidate], denied: list[Candidate]) -> list[Can
             told.setdefault(c.rule.kind, []).append(c)
     for c in denied:
         if c.rule.kind in number:
-            stated[c.lo : c.hi + 1, number[c.rule.kind]] = False
+            first, stop, *_ = found.sentences[c.sentence]
+            stated[first:stop, number[c.rule.kind]] = False
     for k in np.flatnonzero(stated.any(axis=0)).tolist():
         of_kind = told.setdefault(held.kinds[k], [])
         of_kind += _alone(held.kinds[k], stated[:, k], of_kind, found)
-    known = [(k, c) for kind, k in number.items() for c in told.get(kind, ())]
-    if known:
-        spans = [(c.lo, c.hi) for _, c in known]
-        odds = held.bearing([k for k, _ in known], spans, scores, seen.told)
-        for (k, c), row in zip(known, odds, strict=True):
-            c.likely = float(likely[c.lo : c.hi + 1, k].max())
-            _judge(c, row[: len(SIGNS)], row[len(SIGNS) :])
+    for kind in number.keys() & told.keys():
+        for c in told[kind]:
+            c.likely = float(likely[c.lo : c.hi + 1, number[kind]].max())
+    # what a rule says of sign and certainty stands
+    own = [c for of_kind in told.values() for c in of_kind if c.rule.name == LEARNED]
+    if own:
+        spans = [(c.lo, c.hi) for c in own]
+        odds = held.bearing([number[c.rule.kind] for c in own], spans, scores, seen.told)
+        for c, row in zip(own, odds, strict=True):
+            c.polarity = SIGNS[int(row[: len(SIGNS)].argmax())]
+            c.certainty = CERTAINTIES[int(row[len(SIGNS) :].argmax())]
     return [c for of_kind in told.values() for c in of_kind]
-
-
-def _judge(c: Candidate, sign: Array, certainty: Array) -> None:
-    """Settle sign and certainty: what a rule said of them stands unless much speaks against it."""
-    if c.rule.name != LEARNED:
-        sign[SIGNS.index(c.polarity)] += _STANDS
-        certainty[CERTAINTIES.index(c.certainty)] += _STANDS
-    c.polarity, c.certainty = SIGNS[int(sign.argmax())], CERTAINTIES[int(certainty.argmax())]
 
 
 def _bars(odds: Array) -> tuple[float, float]:
