@@ -32,9 +32,9 @@ def test_notes_nothing_was_fitted_to_are_read_as_well_as_measured() -> None:
     # from the goals (80 and 75 %), which hold on notes told as the tables and weights know them.
     result = marks.total([found for _, found in marks.held_out()])
     assert len(result.marks) > 500
-    assert result.recall >= 0.55, str(result)
-    assert result.precision >= 0.60, str(result)
-    assert result.polarity() >= 0.77, str(result)
+    assert result.recall >= 0.57, str(result)
+    assert result.precision >= 0.62, str(result)
+    assert result.polarity() >= 0.78, str(result)
     assert result.polarity(-1) >= 0.72, str(result)
 
 
