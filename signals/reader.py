@@ -13,12 +13,15 @@ regression) over ``signals.features``, fitted by ``tests/signals/fit.py`` on the
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 import numpy as np
 
+from data_cache.errors import StorageError
 from signals.features import CERTAINTIES, SIGNS, Array, Features, features, names, runs
 from signals.lexicon import Rule, lexicon
 from signals.match import Candidate, subject_of
@@ -91,24 +94,38 @@ class Weights:
 
 @cache
 def weights() -> Weights:
-    """The shipped weights, read once a process; a class the tables no longer have counts nothing."""
-    with (files("signals") / "data" / "reader.npz").open("rb") as stream, np.load(stream) as held:
-        scale = held["scale"]
-        known = {str(name): i for i, name in enumerate(held["names"])}
-        at = [known.get(name, len(known)) for name in names()]  # the row after the last is of zeros
+    """The shipped weights, read once a process.
 
-        def placed(array: Array) -> Array:
-            padded = np.concatenate([array, np.zeros_like(array[:, :1])], axis=1).astype(np.float32)
-            return padded[:, at]
+    Raises:
+        StorageError: the file is not whole.
+    """
+    path = files("signals") / "data" / "reader.npz"
+    try:
+        with path.open("rb") as stream, np.load(stream) as held:
+            return _placed(dict(held))
+    except (OSError, ValueError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
+        raise StorageError(
+            f"the reader's weights in {path} cannot be read ({error}); install ashare-signals again"
+        ) from error
 
-        return Weights(
-            tuple(str(kind) for kind in held["kinds"]),
-            held["runs"].astype(np.float32) * scale,
-            placed(held["told"]),
-            held["bias"],
-            held["of_kind"],
-            placed(held["of_kind_told"]),
-        )
+
+def _placed(held: dict[str, Array]) -> Weights:
+    """Weights by today's ``names``: a class the tables no longer have counts nothing, nor does one that is new."""
+    known = {str(name): i for i, name in enumerate(held["names"])}
+    at = [known.get(name, len(known)) for name in names()]  # the row after the last is of zeros
+
+    def placed(array: Array) -> Array:
+        padded = np.concatenate([array, np.zeros_like(array[:, :1])], axis=1).astype(np.float32)
+        return np.asarray(padded[:, at])
+
+    return Weights(
+        tuple(str(kind) for kind in held["kinds"]),
+        held["runs"].astype(np.float32) * held["scale"],
+        placed(held["told"]),
+        held["bias"],
+        held["of_kind"],
+        placed(held["of_kind_told"]),
+    )
 
 
 def read(found: Scan, met: list[Candidate], denied: list[Candidate]) -> list[Candidate]:

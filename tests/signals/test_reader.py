@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_cache.errors import StorageError
 from signals import reader
 from signals.extract import explain, extract, ruled
 from signals.features import COLUMNS, features, names, runs
@@ -175,6 +176,17 @@ def test_weights_survive_a_class_that_is_gone_and_one_that_is_new(monkeypatch: p
     assert (later.told[:, 0] == 0).all()
     assert (later.of_kind_told[:, 0] == 0).all()
     assert np.array_equal(later.told[:, 1:], now.told[:, 1:])
+
+
+@pytest.mark.parametrize("keep", [0, 2000, -100])
+def test_weights_that_are_not_whole_are_one_clear_error(keep: int, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "reader.npz").write_bytes(fit.WEIGHTS.read_bytes()[:keep])
+    with (
+        patch.object(reader, "files", return_value=tmp_path),
+        pytest.raises(StorageError, match="install ashare-signals again"),
+    ):
+        reader.weights.__wrapped__()
 
 
 def test_a_fit_on_few_notes_learns_them(tmp_path: Path) -> None:
