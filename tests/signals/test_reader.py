@@ -62,6 +62,19 @@ def test_no_held_out_note_is_in_the_corpus() -> None:
     assert not taught & set(held)
 
 
+@pytest.mark.realdata
+def test_no_sentence_of_others_is_in_the_corpus(shared: Path) -> None:
+    def joined(text: str) -> str:
+        return "".join(text.split())
+
+    theirs = joined("".join(path.read_text("utf-8") for path in (shared / "notes").glob("*.txt")))
+    passages = {theirs[i : i + 16] for i in range(len(theirs) - 16)}
+    for path in [*fit.CORPUS.glob("*.jsonl"), marks.HELD_OUT]:
+        for name, text, _ in marks.read_notes(path):
+            ours = joined(text)
+            assert not any(ours[i : i + 16] in passages for i in range(len(ours) - 16)), (path.name, name)
+
+
 @given(TEXTS)
 def test_a_clause_has_the_runs_of_its_own_characters_and_no_others(text: str) -> None:
     if not text.strip() or not (found := scanned(text)).clauses:
