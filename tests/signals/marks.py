@@ -22,7 +22,8 @@ REAL = {
     "liquid_cooling_call": ("liquid_cooling_call.txt", "2025-08-31T15:00+08:00"),
     "tech_war_essay": ("tech_war_essay_2023-03-26.txt", "2023-03-26"),
 }
-"""The two notes of ../shared: file, and when each became knowable. Their marks are in annotations/."""
+"""The two notes of ../shared: file, and when each became knowable. annotations/ holds their marks: the ones the
+tables were widened by, and those of a second reader, made afterwards without sight of anything else."""
 HELD_OUT = HERE / "held_out.jsonl"
 """Notes of twelve hands that nothing was fitted to: neither tables nor weights."""
 
@@ -141,8 +142,9 @@ def main() -> None:
 
     real = HERE.parents[2] / "shared" / "notes"
     for name, (file, known_at) in REAL.items() if real.is_dir() else ():
-        marks = read_marks(HERE / "annotations" / f"{name}.csv")
-        print(name, score(marks, extract(read_note(real / file, known_at=known_at))), sep=": ")
+        events = extract(read_note(real / file, known_at=known_at))
+        for reader in (name, f"{name}.second"):
+            print(reader, score(read_marks(HERE / "annotations" / f"{reader}.csv"), events), sep=": ")
     scores = dict(held_out())
     for name, found in scores.items():
         print(name, found, sep=": ")

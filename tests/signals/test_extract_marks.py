@@ -27,6 +27,23 @@ def test_the_goals_hold_on_each_real_note(name: str, shared: Path) -> None:
     assert result.polarity(-1) >= 0.70, str(result)
 
 
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("name", "recall", "precision"), [("liquid_cooling_call", 0.82, 0.68), ("tech_war_essay", 0.60, 0.62)]
+)
+def test_a_second_readers_marks_are_met_as_measured(
+    name: str, recall: float, precision: float, shared: Path
+) -> None:
+    # Made after the tables, by a reader who agrees with the first on 86 and 79 % (F) of the events.
+    file, known_at = marks.REAL[name]
+    known = marks.read_marks(marks.HERE / "annotations" / f"{name}.second.csv")
+    result = marks.score(known, extract(read_note(shared / "notes" / file, known_at=known_at)))
+    assert result.recall >= recall, str(result)
+    assert result.precision >= precision, str(result)
+    assert result.polarity() >= 0.90, str(result)
+    assert result.polarity(-1) >= 0.90, str(result)
+
+
 def test_notes_nothing_was_fitted_to_are_read_as_well_as_measured() -> None:
     # Floors a little under what was measured, so that a change that reads strangers worse is seen. They are far
     # from the goals (80 and 75 %), which hold on notes told as the tables and weights know them.
@@ -65,7 +82,7 @@ def test_scoring_pairs_each_event_with_one_mark() -> None:
     assert (twice.recall, twice.precision, twice.polarity()) == (1.0, 0.5, 0.5)
 
 
-@pytest.mark.parametrize("name", marks.REAL)
+@pytest.mark.parametrize("name", [name + which for name in marks.REAL for which in ("", ".second")])
 def test_annotations_of_others_notes_hold_no_text_and_known_kinds(name: str) -> None:
     frame = pl.read_csv(marks.HERE / "annotations" / f"{name}.csv")
     assert frame.columns == ["start", "end", "kind", "polarity", "certainty"]
