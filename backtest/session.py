@@ -41,7 +41,7 @@ from backtest.records import (
     SUSPENDED,
     TRANSFER,
     VOLUME_CAP,
-)  # fmt: skip
+)
 
 __all__ = ["ENTRIES"]
 
@@ -52,9 +52,8 @@ NEXT, BOUGHT, SHARES, ACCRUED = range(4)  # columns of a lot; ACCRUED + 0, 1, 2:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _njit = cast("Any", njit)  # its types do not know _nrt
-_jit = cast(
-    "Callable[[_F], _F]", _njit(nogil=True, error_model="numpy", _nrt=False)
-)  # no divisor is ever zero
+# error_model: no divisor here is ever zero
+_jit = cast("Callable[[_F], _F]", _njit(nogil=True, error_model="numpy", _nrt=False))
 
 
 def _signed(*arguments: str) -> Callable[[_F], _F]:

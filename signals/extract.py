@@ -2,7 +2,7 @@
 
 1. ``signals.sentences.scan``      cut the text into sentences and clauses and read the words (one automaton pass)
 2. ``signals.match.candidates``    rules met by the classes in a window of clauses
-3. ``signals.reader``              what notes of our own taught: events told in other words; sign and certainty
+3. ``signals.reader``              what notes of our own taught: events told in other words, and rules met in vain
 4. ``signals.merge``               one statement, one event; repetitions folded into the first telling
 5. ``_row``                        subject, companies to symbols, links of the chain, amounts, time
 6. ``signals.review``              a reviewer's corrections beside the note, which win

@@ -143,7 +143,7 @@ def read(found: Scan, met: list[Candidate], denied: list[Candidate]) -> list[Can
     seen = features(found, met)
     scores = held.score(seen)
     likely = held.likely(scores)
-    alone, ruled = _bars(scores[:, 0])
+    alone, ruled = _thresholds(scores[:, 0])
     stated = likely >= alone
     told: dict[str, list[Candidate]] = {}
     for c in met:
@@ -173,7 +173,7 @@ def read(found: Scan, met: list[Candidate], denied: list[Candidate]) -> list[Can
     return [c for of_kind in told.values() for c in of_kind]
 
 
-def _bars(odds: Array) -> tuple[float, float]:
+def _thresholds(odds: Array) -> tuple[float, float]:
     """How likely an event must be without a rule, and with one, in a note whose clauses have these log odds."""
     if len(odds) < _SHORT:
         return _ALONE, _RULED_UNFAMILIAR
@@ -185,21 +185,18 @@ def _bars(odds: Array) -> tuple[float, float]:
 def _alone(kind: str, stated: Array, met: list[Candidate], found: Scan) -> list[Candidate]:
     """One event for each run of clauses that state ``kind`` in a sentence; a run that goes on from a rule's is its."""
     out: list[Candidate] = []
-    last: Candidate | None = None
     of = {i: c for c in met for i in range(c.lo, c.hi + 1)}
     for i in np.flatnonzero(stated).tolist():
         if i in of:
-            last = of[i]
             continue
-        sentence = found.clauses[i].sentence
-        before, behind = of.get(i - 1, last if last is not None and last.hi == i - 1 else None), of.get(i + 1)
-        if before is not None and before.sentence == sentence:
-            before.hi, last = i, before
-        elif behind is not None and behind.sentence == sentence:
-            behind.lo, last = i, behind
+        beside = [of[j] for j in (i - 1, i + 1) if j in of and of[j].sentence == found.clauses[i].sentence]
+        if beside:
+            c = beside[0]
+            c.lo, c.hi = min(c.lo, i), max(c.hi, i)
         else:
-            last = _candidate(kind, i, found)
-            out.append(last)
+            c = _candidate(kind, i, found)
+            out.append(c)
+        of[i] = c
     return out
 
 

@@ -133,7 +133,7 @@ def fit(reads: list[Read]) -> Weights:
 
 def _events(reads: list[Read], table: list[Any], known: tuple[str, ...]) -> tuple[Any, list[tuple[int, str]]]:
     """Of every mark: the sum of its clauses, its kind, its kind with each class in it; and sign and certainty."""
-    m, k = len(names()), len(known)
+    k = len(known)
     spans, bearing = [], []
     for read, clauses in zip(reads, table, strict=True):
         for number, mark in enumerate(read.marks):
@@ -146,7 +146,6 @@ def _events(reads: list[Read], table: list[Any], known: tuple[str, ...]) -> tupl
             summed = sparse.csr_array(clauses[at].sum(axis=0).reshape(1, -1))
             spans.append(sparse.hstack([summed, sparse.csr_array(np.concatenate([of_kind, told])[None])]))
             bearing.append((mark.polarity, mark.certainty))
-    assert not spans or spans[0].shape[1] == reads[0].seen.own.shape[1] + 3 * m + k + k * m
     return _indexed(sparse.vstack(spans).tocsr()), bearing
 
 
