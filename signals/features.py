@@ -2,14 +2,17 @@
 
 Runs are columns among 2**17, found by hashing, so that there is no vocabulary to keep. A name or an amount counts
 as one character that says only what it is (a supplier, a percentage), so that what is learnt of one company holds
-for the next. Of the clauses before and after it in its sentence a clause sees the runs of two and three, and the
+for the next. Of the clauses before and after it in its sentence a clause sees the pairs of characters, and the
 classes and rules; each as a feature of its own.
+
+How an event bears, and how sure it is, is read from the runs of its own clauses, each seen twice: as itself, and
+as said of that kind of event (a margin that falls is bad news, a price of copper that falls is not).
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -21,15 +24,26 @@ from signals.lexicon import kinds, lexicon
 from signals.match import Candidate
 from signals.sentences import Clause, Scan
 
-__all__ = ["CERTAINTIES", "COLUMNS", "SIGNS", "Array", "Features", "features", "names", "runs"]
+__all__ = [
+    "BEARING_COLUMNS",
+    "CERTAINTIES",
+    "COLUMNS",
+    "SIGNS",
+    "Array",
+    "Features",
+    "features",
+    "names",
+    "runs",
+]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 SIGNS = (-1, 0, 1)
 CERTAINTIES = ("fact", "forecast", "opinion", "conditional")
-_BITS = 17
-COLUMNS = 1 << _BITS
-_EDGE = "\n"  # between clauses; a run may begin or end there, so that first and last words are known as such
+_BITS, _BEARING_BITS = 17, 18
+COLUMNS, BEARING_COLUMNS = 1 << _BITS, 1 << _BEARING_BITS
+_EDGE = np.uint64(ord("\n"))
+"""Between clauses; a run may begin or end there, so that first and last words are known as such."""
 _SPREAD, _ROLL = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)  # odd, without pattern
 _OWN, _BEFORE, _AFTER = np.uint64(0), np.uint64(0x1F83D9ABFB41BD6B), np.uint64(0x5BE0CD19137E2179)
 
@@ -39,41 +53,70 @@ class Features:
     """What is seen of n clauses.
 
     Args:
-        own: n x COLUMNS, the runs of each clause.
-        before, after: n x COLUMNS, its runs as the clause behind it and the clause in front of it see them.
-        told: n x ``names``, the classes and rules of each clause, 0 or 1; ``named``: the same, sparse.
+        runs: 3n x COLUMNS: the runs of each clause; then the same clauses' pairs as the clause behind sees them; then
+            as the clause in front of it sees them.
+        told: n x ``names``, the classes and rules of each clause.
         joined: (n - 1,) whether a clause and the next are of one sentence.
+        hashed: of the clauses' runs, as they are before they become columns.
+        first: (n + 1,) where those of each clause begin, and where they end.
     """
 
-    own: csr_array
-    before: csr_array
-    after: csr_array
-    told: Array
-    named: csr_array
+    runs: csr_array
+    told: csr_array
     joined: Array
+    hashed: Array
+    first: Array
+
+    def bearing(self, events: Sequence[tuple[int, str, int, int]]) -> Iterator[tuple[Array, Array]]:
+        """What is seen of events, each the number of its kind, its name, and its first and last clause.
+
+        Yields:
+            First of the runs of its clauses, then of the ``names`` they have: (n, 2) columns, as those of any event and
+            as those of an event of its kind; and (events + 1,) where those of each event begin, and where they end.
+            Of the columns, BEARING_COLUMNS are for runs, then come ``names`` for any event, then for each kind.
+        """
+        m = self.told.shape[1]
+        of = np.arange(len(events))
+        runs = [self.hashed[self.first[lo] : self.first[hi + 1]] for _, _, lo, hi in events]
+        sizes = [hashed.size for hashed in runs]
+        salts = np.repeat([_of_kind(kind) for _, kind, _, _ in events], sizes)
+        columns = [_columns(np.concatenate(runs), salt, _BEARING_BITS) for salt in (_OWN, salts)]
+        yield np.stack(columns, axis=1), np.append(0, np.cumsum(sizes))
+        told = [self.told.indices[self.told.indptr[lo] : self.told.indptr[hi + 1]] for _, _, lo, hi in events]
+        event, name = np.divmod(
+            np.unique(np.repeat(of, [t.size for t in told]) * m + np.concatenate(told)), m
+        )  # a class that several clauses have counts once
+        own, kinds = BEARING_COLUMNS + name, np.array([number for number, _, _, _ in events])
+        yield (
+            np.stack([own, own + (1 + kinds[event]) * m], axis=1),
+            np.searchsorted(event, np.append(of, of.size)),
+        )
 
 
 def features(found: Scan, ruled: Iterable[Candidate] = ()) -> Features:
     """The features of every clause; ``ruled`` are the rules met, with what they say of sign and certainty."""
-    clauses = found.clauses
-    codes = _codes(_spelt(found, clauses))
-    edge = codes == ord(_EDGE)
+    codes = _spelt(found, found.clauses)
+    edge = codes == _EDGE
     starts = np.flatnonzero(edge)  # an edge belongs to the clause it opens; the last opens none
     hashed = _hashes(codes)
-    valid = _whole_runs(edge)
-    inner = valid.copy()
-    inner[:, 0] = False
-    for n in (1, 2):  # runs of two and three that touch no edge
-        inner[:, n] &= ~edge & ~np.append(edge[n:], [True] * n)
-    sentences = np.array([clause.sentence for clause in clauses], np.int64)
-    told = _told(found, ruled)
+    whole = _whole_runs(edge)
+    pair = ~edge & np.append(~edge[1:], False)
+    own, shared = hashed[whole], hashed[pair, 1]
+    columns = np.concatenate([_columns(own, _OWN), _columns(shared, _BEFORE), _columns(shared, _AFTER)])
+    kept, passed = (
+        np.append(0, np.cumsum(valid))[starts] for valid in (np.count_nonzero(whole, axis=1), pair)
+    )
+    begin = np.concatenate([kept[:-1], own.size + passed[:-1], own.size + shared.size + passed])
+    sentences = np.array([clause.sentence for clause in found.clauses], np.int64)
     return Features(
-        _sparse(hashed, valid, starts, _OWN),
-        _sparse(hashed, inner, starts, _BEFORE),
-        _sparse(hashed, inner, starts, _AFTER),
-        told,
-        csr_array(told),
+        csr_array(
+            (np.ones(columns.size, np.float32), columns, begin.astype(np.int32)),
+            shape=(begin.size - 1, COLUMNS),
+        ),
+        _told(found, ruled),
         sentences[:-1] == sentences[1:],
+        own,
+        kept,
     )
 
 
@@ -91,57 +134,69 @@ def _ruled_names() -> tuple[str, ...]:
 
 def runs(found: Scan, clause: Clause) -> Iterator[tuple[int, int, int]]:
     """Column, start and end (squeezed text) of each run of characters in one clause."""
-    codes = _codes(_spelt(found, [clause]))
     places: list[tuple[int, int] | None] = [None]  # where each of the codes stood
     at = clause.start
-    for start, end, _ in _signs(clause):
-        if start >= at:
-            places += [*((k, k + 1) for k in range(at, start)), (start, end)]
-            at = end
+    for start, end, _ in _signs([clause]):
+        places += [*((k, k + 1) for k in range(at, start)), (start, end)]
+        at = end
     places += [*((k, k + 1) for k in range(at, clause.end)), None]
+    codes = _spelt(found, [clause])
     columns = _columns(_hashes(codes), _OWN)
-    for k, n in zip(*np.nonzero(_whole_runs(codes == ord(_EDGE))), strict=True):
+    for k, n in zip(*np.nonzero(_whole_runs(codes == _EDGE)), strict=True):
         inside = [place for place in places[k : k + n + 1] if place is not None]
         yield int(columns[k, n]), inside[0][0], inside[-1][1]
 
 
-def _spelt(found: Scan, clauses: Iterable[Clause]) -> str:
-    """Clauses with names and amounts as one character each, and edges around them."""
-    text = found.squeezed.text
-    parts = [_EDGE]
+def _spelt(found: Scan, clauses: list[Clause]) -> Array:
+    """The characters of clauses, names and amounts as one each, with one edge between clauses and around them."""
+    text = found.squeezed.text.encode("utf-32-le", "surrogatepass")
+    codes = np.full(len(text) // 4 + 2, _EDGE)  # the first and the last for edges where no text is
+    codes[1:-1] = np.frombuffer(text, np.uint32)
+    # +1 where something begins, -1 behind its end: summed, how many of them a place is within
+    shown = np.zeros(codes.size, np.int8)
+    first = np.array([clause.start for clause in clauses])
+    stop = np.array([clause.end + 1 for clause in clauses])
+    codes[first] = codes[stop] = _EDGE
+    shown[first] += 1  # with the edge that opens it
+    shown[stop] -= 1
+    if signs := _signs(clauses):
+        start, end, sign = np.array(signs).T
+        codes[start + 1] = sign
+        shown[start + 2] -= 1
+        shown[end + 1] += 1
+    kept = np.cumsum(shown, dtype=np.int8) > 0
+    kept[stop[-1]] = True
+    return codes[kept]
+
+
+def _signs(clauses: Iterable[Clause]) -> list[tuple[int, int, int]]:
+    """Start, end and stand-in of each name and amount of some clauses, in order; of two that overlap, the first."""
+    signs: list[tuple[int, int, int]] = []
     for clause in clauses:
+        if not clause.hits and not clause.quantities:  # sparing the rest two lists
+            continue
+        found = [(h.start, h.end, _sign(h.entity.mask)) for h in clause.hits if h.entity]
+        if clause.quantities:
+            found += [(q.start, q.end, _stand_in(q.cls)) for q in clause.quantities]
+            found.sort()
         at = clause.start
-        if clause.hits or clause.quantities:  # sparing the rest two lists
-            for start, end, sign in _signs(clause):
-                if start >= at:
-                    parts += (text[at:start], sign)
-                    at = end
-        parts += (text[at : clause.end], _EDGE)
-    return "".join(parts)
-
-
-def _signs(clause: Clause) -> list[tuple[int, int, str]]:
-    """Start, end and stand-in of each name and amount of a clause, in order."""
-    found = [(h.start, h.end, _sign(h.entity.mask & -h.entity.mask)) for h in clause.hits if h.entity]
-    if clause.quantities:
-        found += [(q.start, q.end, _stand_in(q.cls)) for q in clause.quantities]
-        found.sort()
-    return found
+        for sign in found:
+            if sign[0] >= at:
+                signs.append(sign)
+                at = sign[1]
+    return signs
 
 
 @cache
-def _sign(bit: int) -> str:
-    return _stand_in(lexicon().names(bit)[0])
+def _sign(mask: int) -> int:
+    """Of the first class of an entity."""
+    return _stand_in(lexicon().names(mask & -mask)[0])
 
 
 @cache
-def _stand_in(name: str) -> str:
+def _stand_in(name: str) -> int:
     """A character of a private plane for a class."""
-    return chr(0xF0000 + zlib.crc32(name.encode()) % 0xFFFD)
-
-
-def _codes(text: str) -> Array:
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+    return 0xF0000 + zlib.crc32(name.encode()) % 0xFFFD
 
 
 def _hashes(codes: Array) -> Array:
@@ -163,42 +218,53 @@ def _whole_runs(edge: Array) -> Array:
     return valid
 
 
-def _columns(hashed: Array, salt: np.uint64) -> Array:
+def _columns(hashed: Array, salt: Any, bits: int = _BITS) -> Array:
     mixed = hashed ^ salt
     mixed = (mixed ^ (mixed >> np.uint64(29))) * _ROLL
-    return (mixed >> np.uint64(64 - _BITS)).astype(np.int32)
-
-
-def _sparse(hashed: Array, valid: Array, starts: Array, salt: np.uint64) -> csr_array:
-    """Clauses x COLUMNS with a 1 for each valid run."""
-    kept = np.append(0, np.cumsum(valid.sum(axis=1)))
-    columns = _columns(hashed[valid], salt)
-    ones = np.ones(columns.size, np.float32)
-    return csr_array((ones, columns, kept[starts].astype(np.int32)), shape=(starts.size - 1, COLUMNS))
+    return np.asarray((mixed >> np.uint64(64 - bits)).astype(np.int32))
 
 
 @cache
-def _order() -> Array:
-    """The bit of each class in ``names``."""
+def _of_kind(kind: str) -> np.uint64:
+    """What makes a run in an event of a kind another than the run itself."""
+    return np.uint64((zlib.crc32(kind.encode()) + 1) * int(_SPREAD) % 2**64)
+
+
+@cache
+def _column_of_bit() -> Array:
+    """The column in ``names`` of each class, by its bit."""
     bits = lexicon().bits
-    return np.array([bits[name] for name in sorted(bits)])
+    columns = np.zeros(max(bits.values()) + 1, np.int64)
+    for column, name in enumerate(sorted(bits)):
+        columns[bits[name]] = column
+    return columns
 
 
-def _told(found: Scan, ruled: Iterable[Candidate]) -> Array:
-    clauses, known = found.clauses, len(_order())
-    width = (known + 7) // 8
-    raw = b"".join(clause.mask.to_bytes(width, "little") for clause in clauses)
-    bits = np.unpackbits(np.frombuffer(raw, np.uint8).reshape(-1, width), axis=1, bitorder="little")
-    told = np.zeros((len(clauses), len(names())), np.float32)
-    told[:, :known] = bits[:, _order()]
-    for c in ruled:
-        for said in (f"rule {c.rule.kind}", f"rule says {c.polarity:+d}", f"rule says {c.certainty}"):
-            told[c.lo : c.hi + 1, _column(said)] = 1.0
-    for first, stop, _, asks in found.sentences:
-        told[first:stop, -1] = asks
-    return told
+def _told(found: Scan, ruled: Iterable[Candidate]) -> csr_array:
+    clauses = found.clauses
+    of_bit = _column_of_bit()
+    width = (of_bit.size + 7) // 8
+    raw = b"".join([clause.mask.to_bytes(width, "little") for clause in clauses])
+    bits = np.unpackbits(np.frombuffer(raw, np.uint8), bitorder="little")
+    clause, bit = np.divmod(np.flatnonzero(bits), 8 * width)
+    told = np.zeros((len(clauses), len(names())), np.bool_)
+    told[clause, of_bit[bit]] = True
+    said = [
+        (i, column)
+        for c in ruled
+        for i in range(c.lo, c.hi + 1)
+        for column in _ruled_columns(c.rule.kind, c.polarity, c.certainty)
+    ]
+    said += [(i, -1) for first, stop, _, asks in found.sentences if asks for i in range(first, stop)]
+    if said:
+        told[tuple(np.array(said).T)] = True
+    clause, column = np.divmod(np.flatnonzero(told), told.shape[1])
+    begin = np.searchsorted(clause, np.arange(len(clauses) + 1))
+    ones = np.ones(column.size, np.float32)
+    return csr_array((ones, column.astype(np.int32), begin.astype(np.int32)), shape=told.shape)
 
 
 @cache
-def _column(name: str) -> int:
-    return names().index(name)
+def _ruled_columns(kind: str, sign: int, certainty: str) -> list[int]:
+    said = (f"rule {kind}", f"rule says {sign:+d}", f"rule says {certainty}")
+    return [names().index(name) for name in said]

@@ -15,13 +15,13 @@ import io
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import ahocorasick
 
 from signals.normalise import fold
 
-__all__ = ["Entity", "Lexicon", "Rule", "Word", "kinds", "lexicon"]
+__all__ = ["Entity", "Lexicon", "Reading", "Rule", "Word", "kinds", "lexicon"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +34,18 @@ class Entity:
     segments: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+Reading = tuple[int, int, Entity | None, int, str]
+"""Needed classes, excluded classes (0 for "no condition"); entity, classes, relation."""
+
+
+class Word(NamedTuple):
     """What a surface form means: the classes it brings, and the entity where it names one.
 
-    ``readings`` are tried in order: the first whose surroundings fit, as (needed classes, excluded
-    classes, entity, classes, relation); 0 for "no condition".
+    ``readings`` are tried in order: the first whose surroundings fit.
     """
 
     surface: str
-    readings: tuple[tuple[int, int, Entity | None, int, str], ...]
+    readings: tuple[Reading, ...]
     guarded: bool  # starts or ends with an ASCII letter or digit, which must not continue a longer word
     plain: tuple[Entity | None, int, str] | None  # its only reading, where it needs no surroundings
 
@@ -131,7 +133,7 @@ def lexicon() -> Lexicon:
     for row in cue_rows:
         for surface in row["surfaces"].split("|"):
             cues[fold(surface)] = cues.get(fold(surface), 0) | empty.mask(row["class"])
-    readings: dict[str, list[tuple[int, int, Entity | None, int, str]]] = {}
+    readings: dict[str, list[Reading]] = {}
     for row in alias_rows:
         entity, surface = entities[row["entity"]], fold(row["surface"])
         reading = (

@@ -105,10 +105,12 @@ def candidates(found: Scan, year: int) -> list[Candidate]:
         whole = 0
         for c in clauses[first:stop]:
             whole |= c.mask
-        if whole & masks.question:
+        if whole & masks.question or not whole & masks.anchors:
             continue
         # 风险提示: what such a list names has not happened, unless it says that it has
-        warned = any(c.mask & masks.riskhead for c in clauses[first : min(first + 2, stop)])
+        warned = bool(whole & masks.riskhead) and any(
+            c.mask & masks.riskhead for c in clauses[first : min(first + 2, stop)]
+        )
         for i in range(first, stop):
             clause = clauses[i]
             mask = clause.mask
@@ -117,9 +119,10 @@ def candidates(found: Scan, year: int) -> list[Candidate]:
             met: set[int] = set()
             only_risk = warned and not mask & masks.past
             for hit in clause.hits:
-                if not hit.mask & masks.anchors:
+                anchored = hit.mask & masks.anchors
+                if not anchored:
                     continue
-                for rule in _rules_for(hit.mask & masks.anchors):
+                for rule in _rules_for(anchored):
                     if rule.order in met or mask & rule.unless or (only_risk and rule.kind != "risk"):
                         continue
                     if not _may_meet(rule, whole if rule.window else mask):

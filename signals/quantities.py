@@ -2,20 +2,19 @@
 
 1. One expression finds every number or range, with the unit that follows (or the 百分 before).
 2. ``_value`` reads Arabic and Chinese numerals; 一一一百四十 is a stutter for 一百四十, 三四十 is 30 to 40.
-3. ``_read`` puts them in one unit a quantity: kW, fraction, CNY, kWh, count. A bound the text lost stays null.
+3. ``_amount`` puts them in one unit a quantity: kW, fraction, CNY, kWh, count. A bound the text lost stays null.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 __all__ = ["Quantity", "find_quantities"]
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(NamedTuple):
     """One amount; ``low`` and ``high`` are in ``unit``, null where the text gives no such bound."""
 
     start: int
@@ -90,53 +89,66 @@ def find_quantities(text: str) -> list[Quantity]:
     >>> [(q.unit, q.low, q.high) for q in find_quantities("冷板40%~50%,海外三四十,接近一一一百四十千瓦")]
     [('fraction', 0.4, 0.5), ('', 30.0, 40.0), ('kW', 140.0, 140.0)]
     """
-    return [q for m in _NUMBER.finditer(text) if (q := _read(m)) is not None]
+    return [
+        Quantity(m.start(), m.end(), *amount)
+        for m in _NUMBER.finditer(text)
+        if (amount := _amount(*m.groups())) is not None
+    ]
 
 
-def _read(m: re.Match[str]) -> Quantity | None:
-    hi_text, unit_text = m["hi"], m["unit"] or ""
-    counting = (not unit_text or unit_text in _CLASSIFIERS) and len(hi_text) == 1 and hi_text in _SMALL
-    if counting and not (m["pct"] or m["mult"] or m["lo"]):
+@lru_cache(maxsize=4096)
+def _amount(
+    pct: str | None,
+    lo: str | None,
+    lomult: str | None,
+    lounit: str | None,
+    lost: str | None,
+    hi: str,
+    more: str | None,
+    mult: str,
+    more2: str | None,
+    unit: str | None,
+    tail: str | None,
+) -> tuple[str, str, float | None, float | None] | None:
+    """Class, unit, low and high of the groups of ``_NUMBER``; null where they only count."""
+    counting = (not unit or unit in _CLASSIFIERS) and len(hi) == 1 and hi in _SMALL
+    if counting and not (pct or mult or lo):
         return None  # 一个, 两, 三种: counting words, not amounts
-    low, high = _value(hi_text, m["mult"])
+    low, high = _value(hi, mult)
     if low is None:
         return None
-    if m["lo"]:
-        lower, _ = _value(m["lo"], m["lomult"] or _borrowed(m))
+    if lo:
+        # 10到20亿: the lower bound is in 亿 too, unless it has a unit of its own
+        lower, _ = _value(lo, lomult or ("" if lounit else mult))
         low = lower if lower is not None else low
-    elif m["lost"]:
+    elif lost:
         low = None
-    if m["more"] or m["more2"] or m["tail"] in ("以上", "多"):
-        high = None if not m["lo"] else high
-    elif m["tail"] in ("以下", "以内"):
+    if more or more2 or tail in ("以上", "多"):
+        high = None if not lo else high
+    elif tail in ("以下", "以内"):
         low = None
-    cls, unit, factor = _unit(unit_text, m)
+    cls, name, factor = _unit(unit or "", hi, mult, percent=bool(pct))
     low = None if low is None else round(low * factor, 10)
     high = None if high is None else round(high * factor, 10)
     if low is not None and high is not None and low > high:
         low, high = high, low
-    return Quantity(m.start(), m.end(), cls, unit, low, high)
+    return cls, name, low, high
 
 
-def _borrowed(m: re.Match[str]) -> str:
-    """10到20亿: the lower bound is in 亿 too, unless it has a unit of its own."""
-    return "" if m["lounit"] else m["mult"]
-
-
-def _unit(text: str, m: re.Match[str]) -> tuple[str, str, float]:
-    if m["pct"]:
+def _unit(text: str, number: str, multiple: str, *, percent: bool) -> tuple[str, str, float]:
+    if percent:
         return "num_pct", "fraction", 0.01
-    if text == "年" and "亿" in m["mult"]:
+    if text == "年" and "亿" in multiple:
         text = ""  # 三千四百亿年中到位: the year is the next word's
     if text in _UNITS:
         return _UNITS[text]
     if text:
         return ("num_count", "count", 1e4 if text[0] == "万" else 1.0)
-    if "亿" in m["mult"]:
+    if "亿" in multiple:
         return "num_money", "CNY", 1.0
-    if m["mult"]:
+    if multiple:
         return "num_magnitude", "", 1.0
-    if "." in m["hi"] or "点" in m["hi"]:
+    if "." in number or "点" in number:
         return "num_ratio", "", 1.0
     return "num_bare", "", 1.0
 

@@ -13,7 +13,7 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
-from signals.lexicon import Entity, Lexicon, Word
+from signals.lexicon import Entity, Lexicon, Reading
 from signals.normalise import Squeezed, squeeze
 from signals.quantities import Quantity, find_quantities
 
@@ -88,35 +88,34 @@ def _cut(text: str) -> tuple[list[Clause], list[tuple[int, int, int, bool]]]:
     sentences: list[tuple[int, int, int, bool]] = []
     begin = first = paragraph = 0
     sentence_start = 0
-
-    def close(end: int, mark: str) -> None:
-        nonlocal first, paragraph, sentence_start
-        if len(clauses) > first:
-            asks = "?" in mark and not _RHETORICAL.search(text, sentence_start, end + len(mark))
-            sentences.append((first, len(clauses), paragraph, asks))
-            first = len(clauses)
-        sentence_start = end + len(mark)
-        if "\n" in mark:
-            paragraph += 1
-
     for m in _CUT.finditer(text):
         (start, end), mark = m.span(), m[0]
-        stops = mark[0] in "。!?\n" or (mark[0] == ";" and not _WARNING.match(text, sentence_start))
+        if mark == ",":
+            stops = False
+        else:
+            stops = mark[0] in "。!?\n" or (mark[0] == ";" and not _WARNING.match(text, sentence_start))
         if stops:
             if mark == "?" and text[start - 2 : start] in ("对吧", "是吧"):
                 continue  # 对吧? asks for a nod
         elif 0 < start - begin <= _TINY and mark in ",:":
             continue  # 对, 可能, 啊: a breath, not a clause; it joins the next one
-        elif text[start - 1 : start].isdigit() and text[end : end + 1].isdigit():
+        elif text[end : end + 1].isdigit() and text[start - 1 : start].isdigit():
             continue  # 1,000 and 10:30
         if start > begin:
             clauses.append(Clause(begin, start, len(sentences)))
         begin = end
         if stops:
-            close(start, mark)
+            if len(clauses) > first:
+                asks = "?" in mark and not _RHETORICAL.search(text, sentence_start, end)
+                sentences.append((first, len(clauses), paragraph, asks))
+                first = len(clauses)
+            sentence_start = end
+            if "\n" in mark:
+                paragraph += 1
     if len(text) > begin:
         clauses.append(Clause(begin, len(text), len(sentences)))
-    close(len(text), "")
+    if len(clauses) > first:
+        sentences.append((first, len(clauses), paragraph, False))
     return clauses, sentences
 
 
@@ -151,14 +150,15 @@ def _read_words(
     lexicon: Lexicon,
 ) -> None:
     offsets, last = squeezed.offsets, len(text) - 1
-    waiting: list[tuple[Clause, int, int, Word]] = []
+    waiting: list[tuple[Clause, int, int, tuple[Reading, ...]]] = []
     ignored = lexicon.mask("ignored")  # in the tables so that a longer word hides the shorter one inside it
     at, clause = 0, clauses[0]
     start, stop = clause.start, clause.end
     for last_, word in lexicon.automaton.iter_long(squeezed.text):
+        surface, readings, guarded, plain = word
         end = last_ + 1
-        begin = end - len(word.surface)
-        if word.guarded:
+        begin = end - len(surface)
+        if guarded:
             o = offsets[begin]
             if o and _continues(text[o - 1], text[o]):
                 continue
@@ -171,19 +171,19 @@ def _read_words(
             start, stop = clause.start, clause.end
         if begin < start or end > stop:
             continue
-        if word.plain is None:
-            waiting.append((clause, begin, end, word))
+        if plain is None:
+            waiting.append((clause, begin, end, readings))
             continue
-        entity, mask, relation = word.plain
+        entity, mask, relation = plain
         if mask != ignored:
             clause.mask |= mask
             clause.hits.append(Hit(begin, end, mask, entity, relation))
-    for clause, begin, stop, word in waiting:
+    for clause, begin, stop, readings in waiting:
         near = 0
         for number in range(max(0, clause.sentence - 1), min(len(sentences), clause.sentence + 2)):
             for c in clauses[sentences[number][0] : sentences[number][1]]:
                 near |= c.mask
-        for needs, unless, entity, mask, relation in word.readings:
+        for needs, unless, entity, mask, relation in readings:
             if (not needs or near & needs) and not near & unless:
                 clause.mask |= mask
                 clause.hits.append(Hit(begin, stop, mask, entity, relation))
@@ -197,7 +197,7 @@ def _continues(a: str, b: str) -> bool:
 
 
 def _read_numbers(text: str, clauses: list[Clause], lexicon: Lexicon) -> None:
-    bits = {cls: 1 << bit for cls, bit in lexicon.bits.items() if cls.startswith("num_")}
+    bits = lexicon.bits
     at = 0
     for quantity in find_quantities(text):
         while quantity.start >= clauses[at].end and at + 1 < len(clauses):
@@ -216,7 +216,7 @@ def _read_numbers(text: str, clauses: list[Clause], lexicon: Lexicon) -> None:
         if inside:
             continue
         clause.quantities.append(quantity)
-        clause.mask |= bits[quantity.cls]
+        clause.mask |= 1 << bits[quantity.cls]
     for cls, pattern in _PATTERNS:
         bit = 1 << lexicon.bits[cls]
         at = 0

@@ -24,8 +24,9 @@ REAL = {
 }
 """The two notes of ../shared: file, and when each became knowable. annotations/ holds their marks: the ones the
 tables were widened by, and those of a second reader, made afterwards without sight of anything else."""
-HELD_OUT = HERE / "held_out.jsonl"
-"""Notes of twelve hands that nothing was fitted to: neither tables nor weights."""
+HELD_OUT = {which: HERE / f"held_out_{which}.jsonl" for which in ("plain", "hints")}
+"""Notes that nothing was fitted to, neither tables nor weights: of fourteen hands that speak plainly, and of twelve
+that were asked to speak in every way but the first to come to mind."""
 
 
 @dataclass(frozen=True)
@@ -126,12 +127,12 @@ def total(scores: list[Score]) -> Score:
     return sum(scores[1:], scores[0])
 
 
-def held_out() -> Iterator[tuple[str, Score]]:
-    """The score of every held-out note."""
+def held_out(which: str) -> Iterator[tuple[str, Score]]:
+    """The score of every held-out note, ``plain`` or ``hints``."""
     from signals.extract import extract
     from signals.note import note_from_text
 
-    for name, text, marks in read_notes(HELD_OUT):
+    for name, text, marks in read_notes(HELD_OUT[which]):
         yield name, score(marks, extract(note_from_text(text, name=name, known_at="2025-11-07")))
 
 
@@ -145,10 +146,11 @@ def main() -> None:
         events = extract(read_note(real / file, known_at=known_at))
         for reader in (name, f"{name}.second"):
             print(reader, score(read_marks(HERE / "annotations" / f"{reader}.csv"), events), sep=": ")
-    scores = dict(held_out())
-    for name, found in scores.items():
-        print(name, found, sep=": ")
-    print("held out, all", total(list(scores.values())), sep=": ")
+    for which in HELD_OUT:
+        scores = dict(held_out(which))
+        for name, found in scores.items():
+            print(name, found, sep=": ")
+        print(f"held out, {which}, all", total(list(scores.values())), sep=": ")
 
 
 if __name__ == "__main__":

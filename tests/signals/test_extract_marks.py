@@ -44,19 +44,30 @@ def test_a_second_readers_marks_are_met_as_measured(
     assert result.polarity(-1) >= 0.90, str(result)
 
 
-def test_notes_nothing_was_fitted_to_are_read_as_well_as_measured() -> None:
-    # Floors a little under what was measured, so that a change that reads strangers worse is seen. They are far
-    # from the goals (80 and 75 %), which hold on notes told as the tables and weights know them.
-    result = marks.total([found for _, found in marks.held_out()])
+@pytest.mark.parametrize(
+    ("which", "recall", "precision", "polarity", "negative"),
+    [("plain", 0.68, 0.75, 0.85, 0.90), ("hints", 0.65, 0.72, 0.83, 0.80)],
+)
+def test_notes_nothing_was_fitted_to_are_read_as_well_as_measured(
+    which: str, recall: float, precision: float, polarity: float, negative: float
+) -> None:
+    # Floors a little under what was measured, so that a change that reads strangers worse is seen. The goals are 80 %
+    # of the events, 75 % precision, 90 % of the signs and 70 % of the negative ones.
+    result = marks.total([found for _, found in marks.held_out(which)])
     assert len(result.marks) > 500
-    assert result.recall >= 0.57, str(result)
-    assert result.precision >= 0.62, str(result)
-    assert result.polarity() >= 0.78, str(result)
-    assert result.polarity(-1) >= 0.72, str(result)
+    assert result.recall >= recall, str(result)
+    assert result.precision >= precision, str(result)
+    assert result.polarity() >= polarity, str(result)
+    assert result.polarity(-1) >= negative, str(result)
 
 
 def test_always_plus_one_would_not_reach_those_polarities() -> None:
-    signs = [m.polarity for _, _, known in marks.read_notes(marks.HELD_OUT) for m in known]
+    signs = [
+        m.polarity
+        for path in marks.HELD_OUT.values()
+        for _, _, known in marks.read_notes(path)
+        for m in known
+    ]
     assert signs.count(1) / len(signs) < 0.6
 
 
