@@ -25,7 +25,7 @@ from signals.event_time import occurred_on
 from signals.lexicon import Lexicon, lexicon
 from signals.match import Candidate, candidates
 from signals.merge import drop_shadowed, fold_repeats, within_sentence
-from signals.reader import LEARNED, read, weighty_words
+from signals.reader import LEARNED, by_its_words, read, weighty_words
 from signals.review import apply_review, has_review, read_review, review_path
 from signals.sentences import Hit, Scan, scan
 
@@ -119,10 +119,11 @@ def explain(note: Note) -> pl.DataFrame:
     """Why each event of a note was found.
 
     Returns:
-        event_id, kind, rule (``learned`` where none met), likely (the chance the weights give it, null for a kind
-        they do not know), quote (the span), cues (list of {text, start, end, says}: the words that made it, with
-        their classes or their weights), subject_from (``words`` in the span, ``context`` before it, or null),
-        repeats (list of {start, end}: where the note says it again). Offsets are those of ``note.text``.
+        event_id, kind, rule (``learned`` where none met), likely (the chance the model gives it, null for a kind it
+        does not know), by_its_words (the same without what is said around it), quote (the span), cues (list of
+        {text, start, end, says}: the words that made it, with their classes or their weights), subject_from
+        (``words`` in the span, ``context`` before it, or null), repeats (list of {start, end}: where the note says it
+        again). Offsets are those of ``note.text``.
     """
     lex = lexicon()
     found, told = _found(note, lex)
@@ -144,6 +145,7 @@ def explain(note: Note) -> pl.DataFrame:
                 "kind": c.rule.kind,
                 "rule": c.rule.name,
                 "likely": c.likely,
+                "by_its_words": by_its_words(c),
                 "quote": note.text[start:end],
                 "cues": [cues[key] for key in sorted(cues)],
                 "subject_from": None if c.subject is None else "context" if c.carried else "words",
@@ -158,7 +160,8 @@ def explain(note: Note) -> pl.DataFrame:
     return pl.DataFrame(
         rows,
         schema={
-            "event_id": pl.String, "kind": pl.String, "rule": pl.String, "likely": pl.Float64, "quote": pl.String,
+            "event_id": pl.String, "kind": pl.String, "rule": pl.String, "likely": pl.Float64,
+            "by_its_words": pl.Float64, "quote": pl.String,
             "cues": pl.List(cue), "subject_from": pl.String, "repeats": pl.List(span),
         },
     )  # fmt: skip

@@ -6,7 +6,8 @@ hand-marked notes in ``tests/signals/corpus``.
 
 1. ``read``           the events a rule met and the model does not reject, and those it sees where no rule met; in a
                       note told as the corpus was, with the model's sign and certainty, else with the rule's
-2. ``weighty_words``  the words that weighed most in an event
+2. ``by_its_words``   how likely the model holds an event without what is said around it
+3. ``weighty_words``  the words that weighed most in an event
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from signals.match import Candidate, subject_of
 from signals.model import weights
 from signals.sentences import Hit, Scan
 
-__all__ = ["LEARNED", "read", "weighty_words"]
+__all__ = ["LEARNED", "by_its_words", "read", "weighty_words"]
 
 LEARNED = "learned"
 """In place of a rule's name where none met."""
@@ -70,7 +71,7 @@ def read(found: Scan, met: list[Candidate], denied: list[Candidate]) -> list[Can
     out = [c for of_kind in told.values() for c in of_kind]
     for c in out:
         if (k := held.number.get(c.rule.kind)) is not None:
-            c.likely = _most(chances, k, c)
+            c.likely, c.odds = _most(chances, k, c), by_itself[c.lo : c.hi + 1]
     borne = [c for c in out if c.likely is not None] if familiar else own
     if borne:
         odds = held.bearing([(c.rule.kind, c.lo, c.hi) for c in borne], seen)
@@ -141,6 +142,15 @@ def _rule(kind: str) -> Rule:
     rules = lexicon().rules
     first = next(rule for rule in rules if rule.kind == kind)
     return Rule(len(rules), LEARNED, kind, 0, (), 0, 0, 0, frozenset(), first.subject, ())
+
+
+def by_its_words(c: Candidate) -> float | None:
+    """The chance of an event of ``read`` from its own words alone; what ``likely`` has beyond it comes from around."""
+    if c.odds is None:
+        return None
+    shares = np.exp(c.odds[:, 1:] - c.odds[:, 1:].max(axis=1, keepdims=True))
+    chances = shares[:, weights().number[c.rule.kind]] / shares.sum(axis=1) / (1.0 + np.exp(-c.odds[:, 0]))
+    return float(chances.max())
 
 
 def weighty_words(found: Scan, c: Candidate) -> list[Hit]:
