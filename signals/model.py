@@ -21,7 +21,7 @@ import numpy as np
 from data_cache.errors import StorageError
 from signals.features import Array, Features, names
 
-__all__ = ["Weights", "in_context", "weights"]
+__all__ = ["Weights", "chance", "in_context", "weights"]
 
 _HALVED = 4.0  # clauses
 _FLOOR = -12.0  # of the logarithm of a share
@@ -82,9 +82,14 @@ class Weights:
         odds = self.says_kind[numbers]
         for columns, first in seen.bearing([(k, *event) for k, event in zip(numbers, events, strict=True)]):
             sums = np.zeros((len(columns) + 1, odds.shape[1]))
-            np.cumsum(self.says[columns].sum(axis=1), axis=0, out=sums[1:])
+            np.cumsum(self.says[columns[:, 0]] + self.says[columns[:, 1]], axis=0, out=sums[1:])
             odds = odds + sums[first[1:]] - sums[first[:-1]]
         return np.asarray(odds)
+
+
+def chance(odds: Array) -> Array:
+    """The chance that has some log odds, however large: the logistic function without its overflow."""
+    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * odds))
 
 
 def _log_shares(odds: Array) -> Array:
@@ -108,7 +113,7 @@ def in_context(by_itself: Array, joined: Array) -> Array:
     """
     n = len(by_itself)
     shares = _log_shares(by_itself[:, 1:])
-    event = 1.0 / (1.0 + np.exp(-by_itself[:, :1]))
+    event = chance(by_itself[:, :1])
     said = np.concatenate([event, event * np.exp(shares)], axis=1)
     begins, ends = np.append(True, ~joined), np.append(~joined, True)
     starts = np.flatnonzero(begins)

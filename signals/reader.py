@@ -19,7 +19,7 @@ import numpy as np
 from signals.features import CERTAINTIES, SIGNS, Array, features, runs
 from signals.lexicon import Rule, lexicon
 from signals.match import Candidate, subject_of
-from signals.model import weights
+from signals.model import chance, weights
 from signals.sentences import Hit, Scan
 
 __all__ = ["LEARNED", "by_its_words", "read", "weighty_words"]
@@ -149,8 +149,8 @@ def by_its_words(c: Candidate) -> float | None:
     if c.odds is None:
         return None
     shares = np.exp(c.odds[:, 1:] - c.odds[:, 1:].max(axis=1, keepdims=True))
-    chances = shares[:, weights().number[c.rule.kind]] / shares.sum(axis=1) / (1.0 + np.exp(-c.odds[:, 0]))
-    return float(chances.max())
+    of_kind = shares[:, weights().number[c.rule.kind]] / shares.sum(axis=1)
+    return float((chance(c.odds[:, 0]) * of_kind).max())
 
 
 def weighty_words(found: Scan, c: Candidate) -> list[Hit]:

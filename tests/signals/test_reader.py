@@ -191,6 +191,14 @@ def test_what_the_clauses_around_speak_of_settles_what_a_bare_figure_is(around: 
     assert event["likely"] > 3 * event["by_its_words"]
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "text", ["的" * 20_000, "今天我们去公园散步然后回家吃饭" * 2_000, "🙂" * 3_000, "1234," * 5_000, "液"]
+)
+def test_a_clause_however_long_overflows_nothing(text: str) -> None:
+    assert extract(note(text)).height <= 1
+
+
 def only_saying(kind: str, odds: float) -> model.Weights:
     """Weights that find an event of ``kind`` in every clause, with these log odds against any other answer."""
     held = model.weights()
