@@ -120,7 +120,8 @@ def explain(note: Note) -> pl.DataFrame:
 
     Returns:
         event_id, kind, rule (``learned`` where none met), likely (the chance the model gives it, null for a kind it
-        does not know), by_its_words (the same without what is said around it), quote (the span), cues (list of
+        does not know), by_its_words (the same without what is said around it), borne_by (``rule`` or ``model``: what
+        read its polarity and certainty), quote (the span), cues (list of
         {text, start, end, says}: the words that made it, with their classes or their weights), subject_from
         (``words`` in the span, ``context`` before it, or null), repeats (list of {start, end}: where the note says it
         again). Offsets are those of ``note.text``.
@@ -146,6 +147,7 @@ def explain(note: Note) -> pl.DataFrame:
                 "rule": c.rule.name,
                 "likely": c.likely,
                 "by_its_words": by_its_words(c),
+                "borne_by": c.borne_by,
                 "quote": note.text[start:end],
                 "cues": [cues[key] for key in sorted(cues)],
                 "subject_from": None if c.subject is None else "context" if c.carried else "words",
@@ -161,7 +163,7 @@ def explain(note: Note) -> pl.DataFrame:
         rows,
         schema={
             "event_id": pl.String, "kind": pl.String, "rule": pl.String, "likely": pl.Float64,
-            "by_its_words": pl.Float64, "quote": pl.String,
+            "by_its_words": pl.Float64, "borne_by": pl.String, "quote": pl.String,
             "cues": pl.List(cue), "subject_from": pl.String, "repeats": pl.List(span),
         },
     )  # fmt: skip

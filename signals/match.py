@@ -38,6 +38,7 @@ class Candidate:
     certainty: str
     denied: bool = False  # the text unsays it: a delay that did not happen
     likely: float | None = None  # the chance signals.reader gives it; None where it does not know the kind
+    borne_by: str = "rule"  # or "model": what its polarity and certainty are read by
     odds: Any = None  # (clauses, 1 + K) what signals.model makes of its clauses, each by its own words alone
     repeats: list[tuple[int, int]] = field(default_factory=list)  # clause windows that say it again
 

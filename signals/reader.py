@@ -77,7 +77,7 @@ def read(found: Scan, met: list[Candidate], denied: list[Candidate]) -> list[Can
         odds = held.bearing([(c.rule.kind, c.lo, c.hi) for c in borne], seen)
         signs, certainties = odds[:, : len(SIGNS)].argmax(axis=1), odds[:, len(SIGNS) :].argmax(axis=1)
         for c, sign, certainty in zip(borne, signs.tolist(), certainties.tolist(), strict=True):
-            c.polarity, c.certainty = SIGNS[sign], CERTAINTIES[certainty]
+            c.polarity, c.certainty, c.borne_by = SIGNS[sign], CERTAINTIES[certainty], "model"
     return out
 
 

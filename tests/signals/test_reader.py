@@ -199,6 +199,15 @@ def test_a_clause_however_long_overflows_nothing(text: str) -> None:
     assert extract(note(text)).height <= 1
 
 
+def test_whose_sign_it_is_is_told() -> None:
+    short = explain(note("NVL72机柜往后推迟了一个季度。"))
+    assert short.select("rule", "borne_by").rows() == [("rack-slips", "rule")]
+    _, text, _ = next(marks.read_notes(marks.HELD_OUT["plain"]))  # told as the corpus was
+    long = explain(note(text))
+    assert set(long["borne_by"]) == {"model"}
+    assert set(long["rule"]) > {reader.LEARNED}
+
+
 def only_saying(kind: str, odds: float) -> model.Weights:
     """Weights that find an event of ``kind`` in every clause, with these log odds against any other answer."""
     held = model.weights()
