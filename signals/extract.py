@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EXTRACTOR", "attributes", "explain", "extract", "extract_all"]
 
-EXTRACTOR = "reader:4"
+EXTRACTOR = "reader:5"
 """Named in every event; the number rises when tables, weights or code change what a note gives."""
 
 # What an amount measures, by the kind of event and the class of the number; else the class's own name.

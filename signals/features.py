@@ -67,30 +67,35 @@ class Features:
     hashed: Array
     first: Array
 
-    def bearing(self, events: Sequence[tuple[int, str, int, int]]) -> Iterator[tuple[Array, Array]]:
-        """What is seen of events, each the number of its kind, its name, and its first and last clause.
+    def bearing(self, events: Sequence[tuple[int, str, int, int]], kinds: int) -> tuple[csr_array, csr_array]:
+        """What is seen of events, each the number of its kind among K ``kinds``, its name, its first and last clause.
 
-        Yields:
-            First of the runs of its clauses, then of the ``names`` they have: (n, 2) columns, as those of any event and
-            as those of an event of its kind; and (events + 1,) where those of each event begin, and where they end.
-            Of the columns, BEARING_COLUMNS are for runs, then come ``names`` for any event, then for each kind.
+        Returns:
+            events x BEARING_COLUMNS: the runs of its clauses, each as one of any event and as one of an event of its
+            kind. And events x (1 + K)M: the ``names`` its clauses have, in the first M columns as in any event, in the
+            M of its kind as in one of that kind.
         """
         m = self.told.shape[1]
-        of = np.arange(len(events))
         runs = [self.hashed[self.first[lo] : self.first[hi + 1]] for _, _, lo, hi in events]
         sizes = [hashed.size for hashed in runs]
-        salts = np.repeat([_of_kind(kind) for _, kind, _, _ in events], sizes)
-        columns = [_columns(np.concatenate(runs), salt, _BEARING_BITS) for salt in (_OWN, salts)]
-        yield np.stack(columns, axis=1), np.append(0, np.cumsum(sizes))
-        told = [self.told.indices[self.told.indptr[lo] : self.told.indptr[hi + 1]] for _, _, lo, hi in events]
-        event, name = np.divmod(
-            np.unique(np.repeat(of, [t.size for t in told]) * m + np.concatenate(told)), m
-        )  # a class that several clauses have counts once
-        own, kinds = BEARING_COLUMNS + name, np.array([number for number, _, _, _ in events])
-        yield (
-            np.stack([own, own + (1 + kinds[event]) * m], axis=1),
-            np.searchsorted(event, np.append(of, of.size)),
+        salts = np.repeat(np.array([_of_kind(kind) for _, kind, _, _ in events], np.uint64), sizes)
+        hashed = np.concatenate(runs)
+        any_event, its_kind = (_columns(hashed, salt, _BEARING_BITS) for salt in (_OWN, salts))
+        at = self.told.indptr
+        names = [self.told.indices[at[lo] : at[hi + 1]] for _, _, lo, hi in events]
+        of_kind = np.repeat([(1 + number) * m for number, _, _, _ in events], [n.size for n in names])
+        name = np.concatenate(names)
+        return (
+            _ones((any_event, its_kind), sizes, BEARING_COLUMNS),
+            _ones((name, name + of_kind), [n.size for n in names], (1 + kinds) * m),
         )
+
+
+def _ones(columns: tuple[Array, Array], sizes: list[int], width: int) -> csr_array:
+    """A matrix of ones: in each row so many of both columns as ``sizes`` says."""
+    both = np.stack(columns, axis=1).ravel().astype(np.int32)
+    first = np.append(0, 2 * np.cumsum(sizes)).astype(np.int32)
+    return csr_array((np.ones(both.size, np.float32), both, first), shape=(len(sizes), width))
 
 
 def features(found: Scan, ruled: Iterable[Candidate] = ()) -> Features:

@@ -225,10 +225,12 @@ def _before(number: int, found: Scan) -> list[Clause]:
 def subject_of(rule: Rule, lo: int, hi: int, first: int, found: Scan) -> tuple[Entity | None, bool]:
     """What an event in ``clauses[lo : hi + 1]`` is about, and whether that was named before them."""
     clauses = found.clauses
-    wanted = 0
+    wanted = mask = 0
+    for c in clauses[lo : hi + 1]:
+        mask |= c.mask
     for bit in rule.subject:
         wanted |= bit
-        if entity := _named(clauses, lo, hi, bit):
+        if mask & bit and (entity := _named(clauses, lo, hi, bit)):
             return entity, False
     if not wanted:
         return None, False

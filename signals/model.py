@@ -1,6 +1,7 @@
 """The fitted model of ``signals.reader``: what it sees in a clause and around it, and the weights it was given.
 
-1. ``Weights.by_itself``  a linear model (logistic regression) of a clause's own words: an event or not, and which kind
+1. ``Weights.by_itself``  a linear model of a clause's own words: an event or not, which kind (logistic regression), and
+                          what is told of around such words (naive Bayes)
 2. ``in_context``         the same of the clauses around, since who tells of margins goes on to tell of margins
 3. ``Weights.chances``    a network with one hidden layer over both: no event, or one of each kind
 4. ``Weights.bearing``    a linear model of an event's own words: its sign and its certainty
@@ -21,9 +22,10 @@ import numpy as np
 from data_cache.errors import StorageError
 from signals.features import Array, Features, names
 
-__all__ = ["Weights", "chance", "in_context", "weights"]
+__all__ = ["Weights", "chance", "fading", "in_context", "weights"]
 
-_HALVED = 4.0  # clauses
+_HALVED, _SOON_HALVED = 4.0, 1.0  # clauses
+_LONG = 200  # clauses; the corpus has few notes longer
 _FLOOR = -12.0  # of the logarithm of a share
 
 
@@ -37,24 +39,27 @@ class Weights:
     Args:
         kinds: the K kinds it knows.
         runs: (COLUMNS, 1 + K) of the runs of characters, for the event and for each kind.
+        near: (COLUMNS, K) logarithm of how much more of each kind is told around a run than elsewhere.
         told: (M, 3 + 3K) of classes and rules in the clause itself, in the one before it, in the one behind it.
         bias: (1 + K,) of the event and of each kind.
         hidden: (D, H) and ``hidden_bias``: (H,), of the network that sees the D columns of ``in_context``.
         out: (H, 1 + K) and ``out_bias``: (1 + K,), of what it says: no event, or one of each kind.
-        says: (BEARING_COLUMNS + M + KM, 7) what runs say of sign and certainty, and classes and rules, in any event and
-            in one of each kind.
+        says_runs: (BEARING_COLUMNS, 7) what runs say of sign and certainty.
+        says_told: ((1 + K)M, 7) what classes and rules say of them, in any event and in one of each kind.
         says_kind: (K, 7) what a kind says of them.
     """
 
     kinds: tuple[str, ...]
     runs: Array
+    near: Array
     told: Array
     bias: Array
     hidden: Array
     hidden_bias: Array
     out: Array
     out_bias: Array
-    says: Array
+    says_runs: Array
+    says_told: Array
     says_kind: Array
 
     @cached_property
@@ -63,13 +68,21 @@ class Weights:
         return {kind: k for k, kind in enumerate(self.kinds)}
 
     def by_itself(self, seen: Features) -> Array:
-        """(n, 1 + K) log odds: that a clause states an event; of each kind if it does; from its words alone."""
-        of_runs = (seen.runs @ self.runs).reshape(3, seen.told.shape[0], -1)
-        of_told = (seen.told @ self.told).reshape(of_runs.shape[1], 3, -1)
-        total, before, after = (of_runs[i] + of_told[:, i] for i in range(3))
+        """(n, 1 + 2K) of each clause, from its words and what it sees of its neighbours alone.
+
+        The log odds that it states an event, and of each kind if it does; then of each kind how much more the talk
+        around such words is of it than elsewhere: the sum of its runs' log ratios, over the root of their number.
+        """
+        n = seen.told.shape[0]
+        parts = (seen.runs @ self.runs).reshape(3, n, -1) + (seen.told @ self.told).reshape(
+            n, 3, -1
+        ).swapaxes(0, 1)
+        total, before, after = parts
         total[1:] += before[:-1] * seen.joined[:, None]
         total[:-1] += after[1:] * seen.joined[:, None]
-        return np.asarray(total + self.bias)
+        own = seen.runs[:n]
+        near = (own @ self.near) / np.sqrt(np.diff(own.indptr))[:, None]
+        return np.concatenate([total + self.bias, near], axis=1, dtype=np.float32)
 
     def chances(self, by_itself: Array, joined: Array) -> Array:
         """(n, K) the chance that a clause states an event of each kind, the clauses around it considered."""
@@ -79,12 +92,10 @@ class Weights:
     def bearing(self, events: Sequence[tuple[str, int, int]], seen: Features) -> Array:
         """(events, 7) log odds of each sign and certainty of events, each a kind and its first and last clause."""
         numbers = [self.number[kind] for kind, _, _ in events]
-        odds = self.says_kind[numbers]
-        for columns, first in seen.bearing([(k, *event) for k, event in zip(numbers, events, strict=True)]):
-            sums = np.zeros((len(columns) + 1, odds.shape[1]))
-            np.cumsum(self.says[columns[:, 0]] + self.says[columns[:, 1]], axis=0, out=sums[1:])
-            odds = odds + sums[first[1:]] - sums[first[:-1]]
-        return np.asarray(odds)
+        runs, told = seen.bearing(
+            [(k, *event) for k, event in zip(numbers, events, strict=True)], len(self.kinds)
+        )
+        return np.asarray(runs @ self.says_runs + told @ self.says_told + self.says_kind[numbers])
 
 
 def chance(odds: Array) -> Array:
@@ -99,42 +110,54 @@ def _log_shares(odds: Array) -> Array:
 
 
 def in_context(by_itself: Array, joined: Array) -> Array:
-    """(n, 6 + 6K + 5) what each of n clauses says, what is said around it, and where it stands.
+    """(n, 6 + 11K + 5) what each of n clauses says, what is said around it, and where it stands.
 
     Args:
-        by_itself: (n, 1 + K) log odds of each clause by itself.
+        by_itself: (n, 1 + 2K) of each clause by itself.
         joined: (n - 1,) whether a clause and the next are of one sentence.
 
     Returns:
         Its own log odds of an event, and the logarithms of its kinds' shares; then five sums of chances, of an event
         and of each kind: in the rest of its sentence, in the clause before, in the one behind, in all before and in
-        all behind, there with half the weight every ``_HALVED`` clauses; then whether it begins and ends a sentence,
-        the logarithm of n, and how far into the note it is, in clauses (inverse) and as a share.
+        all behind, there with half the weight every ``_HALVED`` clauses; what is told of around its words, and around
+        those of all before and of all behind, summed likewise and with half the weight every ``_SOON_HALVED``; then
+        whether it begins and ends a sentence, the logarithm of n (at most ``_LONG``), and how far into the note it is,
+        in clauses (inverse) and as a share.
     """
-    n = len(by_itself)
-    shares = _log_shares(by_itself[:, 1:])
+    n, k = len(by_itself), by_itself.shape[1] // 2
+    shares, near = _log_shares(by_itself[:, 1 : 1 + k]), by_itself[:, 1 + k :]
     event = chance(by_itself[:, :1])
     said = np.concatenate([event, event * np.exp(shares)], axis=1)
     begins, ends = np.append(True, ~joined), np.append(~joined, True)
     starts = np.flatnonzero(begins)
     of_sentence = np.repeat(np.add.reduceat(said, starts), np.diff(np.append(starts, n)), axis=0)
-    nothing = np.zeros_like(said[:1])
-    before, behind = np.concatenate([nothing, said[:-1]]), np.concatenate([said[1:], nothing])
+    both = np.concatenate([said, near], axis=1)
+    nothing = np.zeros_like(both[:1])
+    before, behind = np.concatenate([nothing, both[:-1]]), np.concatenate([both[1:], nothing])
     at = np.arange(n)
-    place = np.stack([begins, ends, np.full(n, np.log(n)), 1.0 / (1.0 + at), at / n], axis=1)
-    parts = (by_itself[:, :1], np.maximum(shares, _FLOOR), of_sentence - said, before, behind)
-    fading = (_fading(before), _fading(behind[::-1])[::-1])
-    return np.concatenate([*parts, *fading, place.astype(np.float32)], axis=1)
+    place = np.stack([begins, ends, np.full(n, np.log(min(n, _LONG))), 1.0 / (1.0 + at), at / n], axis=1)
+    parts = (
+        by_itself[:, :1],
+        np.maximum(shares, _FLOOR),
+        of_sentence - said,
+        before[:, : 1 + k],
+        behind[:, : 1 + k],
+    )
+    summed = [fading(before), fading(behind[::-1])[::-1]]
+    summed += [fading(before[:, 1 + k :], _SOON_HALVED), fading(behind[::-1, 1 + k :], _SOON_HALVED)[::-1]]
+    return np.concatenate([*parts, *summed, near, place.astype(np.float32)], axis=1)
 
 
-def _fading(chances: Array) -> Array:
-    """Of each row the sum of it and those before, each with the weight of the one behind it times 0.5 ** (1 / _HALVED).
+def fading(chances: Array, halved: float = _HALVED) -> Array:
+    """Of each row the sum of it and those before, each with the weight of the one behind it times 0.5 ** (1 / halved).
 
     The sums of 1, 2, 4, ... rows, until what is left out weighs less than a 250th.
     """
     total = chances.copy()
-    for rows in (1, 2, 4, 8, 16):
-        total[rows:] += 0.5 ** (rows / _HALVED) * total[:-rows]
+    rows = 1
+    while rows < 8 * halved:
+        total[rows:] += 0.5 ** (rows / halved) * total[:-rows]
+        rows *= 2
     return total
 
 
@@ -166,17 +189,14 @@ def _placed(held: dict[str, Array]) -> Weights:
     return Weights(
         tuple(str(kind) for kind in held["kinds"]),
         held["runs"].astype(np.float32) * held["scale"],
+        held["near_runs"].astype(np.float32) * held["near_scale"],
         placed(held["told"]),
         held["bias"],
         held["hidden"],
         held["hidden_bias"],
         held["out"],
         held["out_bias"],
-        np.concatenate(
-            [
-                held["says_runs"].astype(np.float32) * held["says_scale"],
-                *(placed(t) for t in held["says_told"]),
-            ]
-        ),
+        held["says_runs"].astype(np.float32) * held["says_scale"],
+        np.concatenate([placed(told) for told in held["says_told"]]),
         held["says_kind"],
     )

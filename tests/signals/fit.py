@@ -1,7 +1,7 @@
 """Fit the reader's weights on the corpus beside this file, and say how it does on authors it has not seen.
 
-    python tests/signals/fit.py              write signals/data/reader.npz (about six minutes)
-    python tests/signals/fit.py --held-out   leave a fifth of the authors out in turn, print scores, write nothing (ten)
+    python tests/signals/fit.py              write signals/data/reader.npz (about eight minutes)
+    python tests/signals/fit.py --held-out   leave a fifth of the authors out in turn, print scores only (fifteen)
 
 1. ``load``        corpus → notes scanned, rules met, each clause with the marks it is at least half of
 2. ``strangers``   fits that have not seen an author read him: event or not; which kind if one
@@ -35,7 +35,7 @@ from sklearn.neural_network import MLPClassifier
 from signals.extract import ruled
 from signals.features import BEARING_COLUMNS, CERTAINTIES, COLUMNS, SIGNS, Array, Features, features, names
 from signals.lexicon import lexicon
-from signals.model import Weights, in_context
+from signals.model import Weights, fading, in_context
 from signals.note import Note, note_from_text
 from signals.sentences import Scan, scan
 
@@ -43,7 +43,8 @@ HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
 WEIGHTS = HERE.parents[1] / "signals" / "data" / "reader.npz"
 FOLDS = 5
-NETWORKS = 3
+NETWORKS = 2
+SMOOTHED = 200  # tellings near a run that say as much as all others
 ENOUGH = 50  # marks of a kind to learn it from
 KNOWN_AT = "2025-11-07"  # the notes have no dates; none of the features is about time
 
@@ -101,9 +102,11 @@ def rows(seen: Features) -> Any:
     down = sparse.diags_array(joined, offsets=-1, shape=(n, n))
     up = sparse.diags_array(joined, offsets=1, shape=(n, n))
     own, before, after = (seen.runs[i * n : (i + 1) * n] for i in range(3))
-    return sparse.hstack(
+    table = sparse.hstack(
         [own + down @ before + up @ after, seen.told, down @ seen.told, up @ seen.told]
     ).tocsr()
+    table.eliminate_zeros()  # of neighbours in other sentences
+    return table
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,36 +114,81 @@ class Clauses:
     """Every clause of some notes, as the fits want them."""
 
     sees: Any  # sparse, a row a clause
+    runs: Any  # of ``sees`` its own runs
     says: list[list[int]]  # the kinds it states
     read: Array  # the note it is of
     weight: Array  # of a passage less, since nearly all of them state an event
+    near: Array  # (n, K) how much is told of each kind around it, itself counted most
 
     def of(self, reads: Array) -> Clauses:
         at = np.flatnonzero(np.isin(self.read, reads))
         return Clauses(
-            _indexed(self.sees[at]), [self.says[i] for i in at.tolist()], self.read[at], self.weight[at]
+            _indexed(self.sees[at]),
+            self.runs[at],
+            [self.says[i] for i in at.tolist()],
+            self.read[at],
+            self.weight[at],
+            self.near[at],
         )
 
 
 def _clauses(reads: list[Read], known: tuple[str, ...]) -> Clauses:
+    says = [[[known.index(kind) for kind in s if kind in known] for s in read.said] for read in reads]
     return Clauses(
         _indexed(sparse.vstack([rows(read.seen) for read in reads]).tocsr()),
-        [[known.index(kind) for kind in s if kind in known] for read in reads for s in read.said],
+        sparse.vstack([read.seen.runs[: len(read.said)] for read in reads]).tocsr(),
+        [s for read in says for s in read],
         np.repeat(np.arange(len(reads)), [len(read.said) for read in reads]),
         np.concatenate([np.full(len(r.said), 1.0 if r.author.startswith("notes") else 0.5) for r in reads]),
+        np.concatenate([_near(read, len(known)) for read in says]),
     )
 
 
-def _by_itself(clauses: Clauses) -> tuple[Array, Array]:
-    """Coefficients (columns, 1 + K) and intercepts of whether there is an event, and of which kind it is."""
+def _near(says: list[list[int]], kinds: int) -> Array:
+    """What is told of around each clause of one note: fading on both sides, itself as four such."""
+    told = np.zeros((len(says), kinds), np.float32)
+    for i, s in enumerate(says):
+        told[i, s] = 1.0
+    return 2 * told + fading(told) + fading(told[::-1])[::-1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ByItself:
+    """What a fit makes of a clause's own words; see ``Weights``."""
+
+    words: Array  # (columns, 1 + K)
+    bias: Array
+    near: Array  # (COLUMNS, K)
+
+    def read(self, clauses: Clauses) -> Array:
+        """(n, 1 + 2K), as ``Weights.by_itself`` has it."""
+        near = (clauses.runs @ self.near) / np.sqrt(clauses.runs.sum(axis=1))[:, None]
+        return np.concatenate([clauses.sees @ self.words + self.bias, near], axis=1, dtype=np.float32)
+
+
+def _by_itself(clauses: Clauses) -> ByItself:
+    """Whether there is an event, which kind it is, and what is told of around such words.
+
+    What is rare says more of the kind: each column is weighed by the logarithm of how seldom it is (idf).
+    """
     warnings.simplefilter("ignore", ConvergenceWarning)  # more rounds learn the corpus by heart
     event = LogisticRegression(C=0.05, solver="liblinear", intercept_scaling=10).fit(
         clauses.sees, np.array([bool(s) for s in clauses.says]), sample_weight=clauses.weight
     )
     at, which = _stated(clauses.says)
-    kind = LogisticRegression(C=0.5, max_iter=60).fit(_indexed(clauses.sees[at]), which)
-    both = np.concatenate([event.coef_.T, kind.coef_.T], axis=1).astype(np.float32)
-    return both, np.concatenate([event.intercept_, kind.intercept_]).astype(np.float32)
+    seen_in = np.bincount(clauses.sees.indices, minlength=clauses.sees.shape[1])
+    rare = np.log(len(clauses.says) / (1 + seen_in)) / 8
+    kind = LogisticRegression(C=0.5, max_iter=60).fit(
+        _indexed((clauses.sees[at] @ sparse.diags_array(rare)).tocsr()), which
+    )
+    share = (clauses.near.sum(axis=0) + 1) / (clauses.near.sum() + clauses.near.shape[1])
+    count = clauses.runs.T @ clauses.near
+    near = np.log((count + SMOOTHED * share) / (count.sum(axis=1, keepdims=True) + SMOOTHED) / share)
+    return ByItself(
+        np.concatenate([event.coef_.T, kind.coef_.T * rare[:, None]], axis=1).astype(np.float32),
+        np.concatenate([event.intercept_, kind.intercept_]).astype(np.float32),
+        near.astype(np.float32),
+    )
 
 
 def _stated(says: list[list[int]], nothing: tuple[int, ...] = ()) -> tuple[Array, Array]:
@@ -149,7 +197,7 @@ def _stated(says: list[list[int]], nothing: tuple[int, ...] = ()) -> tuple[Array
     return stated[:, 0], stated[:, 1]
 
 
-def strangers(reads: list[Read], clauses: Clauses) -> tuple[list[tuple[Array, Array]], Array]:
+def strangers(reads: list[Read], clauses: Clauses) -> tuple[list[ByItself], Array]:
     """Leave a fifth of the authors out in turn: each fit by itself, and what it says of the clauses left out.
 
     What the clauses around say can only be weighed by how a fit reads notes it has not seen.
@@ -158,10 +206,10 @@ def strangers(reads: list[Read], clauses: Clauses) -> tuple[list[tuple[Array, Ar
     fits = Parallel(n_jobs=-1, max_nbytes=None)(  # else the fits find their arrays read-only
         delayed(_by_itself)(clauses.of(np.flatnonzero(fold != f))) for f in range(FOLDS)
     )
-    scores = np.empty((len(clauses.says), fits[0][1].size), np.float32)
-    for f, (both, bias) in enumerate(fits):
+    scores = np.empty((len(clauses.says), 1 + 2 * clauses.near.shape[1]), np.float32)
+    for f, fitted in enumerate(fits):
         left = np.flatnonzero(fold[clauses.read] == f)
-        scores[left] = clauses.sees[left] @ both + bias
+        scores[left] = fitted.read(clauses.of(np.flatnonzero(fold == f)))
     return fits, scores
 
 
@@ -187,7 +235,7 @@ def _context(
     mean, scale = around.mean(axis=0), around.std(axis=0) + 1e-3
     row, which = _stated(of.says, nothing=(-1,))
     nets = [
-        MLPClassifier((64,), alpha=0.4, batch_size=512, max_iter=10, random_state=seed).fit(
+        MLPClassifier((128,), alpha=0.4, batch_size=512, max_iter=10, random_state=seed).fit(
             ((around - mean) / scale)[row], which + 1, sample_weight=of.weight[row]
         )
         for seed in range(NETWORKS)
@@ -195,8 +243,9 @@ def _context(
     # as one network: the layers side by side, their answers' mean
     hidden = np.concatenate([net.coefs_[0] for net in nets], axis=1)
     hidden_bias = np.concatenate([net.intercepts_[0] for net in nets])
-    out = np.zeros((hidden_bias.size, scores.shape[1]))
-    out_bias = np.full(scores.shape[1], -30.0)  # of kinds that none of these notes state
+    answers = 1 + scores.shape[1] // 2
+    out = np.zeros((hidden_bias.size, answers))
+    out_bias = np.full(answers, -30.0)  # of kinds that none of these notes state
     out[:, nets[0].classes_] = np.concatenate([net.coefs_[1] for net in nets]) / NETWORKS
     out_bias[nets[0].classes_] = np.mean([net.intercepts_[1] for net in nets], axis=0)
     found = (hidden / scale[:, None], hidden_bias - mean / scale @ hidden, out, out_bias)
@@ -222,7 +271,7 @@ def kinds_of(reads: list[Read]) -> tuple[str, ...]:
 def _weights(
     reads: list[Read],
     known: tuple[str, ...],
-    by_itself: tuple[Array, Array],
+    by_itself: ByItself,
     context: tuple[Array, Array, Array, Array],
 ) -> Weights:
     events, said_of = _events(reads, known)
@@ -231,23 +280,24 @@ def _weights(
         for i, order in enumerate((SIGNS, CERTAINTIES))
     )
     m, k = len(names()), len(known)
-    both, bias = by_itself
+    words = by_itself.words
     says = np.concatenate([sign.coef_, certain.coef_]).T.astype(np.float32)
     return Weights(
         known,
-        both[:COLUMNS],
-        both[COLUMNS:].reshape(3, m, -1).transpose(1, 0, 2).reshape(m, -1),
-        bias,
+        words[:COLUMNS],
+        by_itself.near,
+        words[COLUMNS:].reshape(3, m, -1).transpose(1, 0, 2).reshape(m, -1),
+        by_itself.bias,
         *context,
-        says[:-k],
+        says[:BEARING_COLUMNS],
+        says[BEARING_COLUMNS:-k],
         says[-k:] + np.concatenate([sign.intercept_, certain.intercept_]).astype(np.float32),
     )
 
 
 def _events(reads: list[Read], known: tuple[str, ...]) -> tuple[Any, list[tuple[int, str]]]:
     """Of every mark what ``Features.bearing`` sees of it, and its kind; and its sign and certainty."""
-    width = BEARING_COLUMNS + (1 + len(known)) * len(names())
-    rows, columns, bearing = [], [], []
+    rows, bearing = [], []
     for read in reads:
         events = []
         for number, mark in enumerate(read.marks):
@@ -255,18 +305,10 @@ def _events(reads: list[Read], known: tuple[str, ...]) -> tuple[Any, list[tuple[
             if at and mark.kind in known:
                 events.append((known.index(mark.kind), mark.kind, min(at), max(at)))
                 bearing.append((mark.polarity, mark.certainty))
-        if not events:
-            continue
-        every = np.arange(len(bearing) - len(events), len(bearing))
-        rows.append(every)
-        columns.append(width + np.array([number for number, *_ in events]))
-        for seen, first in read.seen.bearing(events):
-            rows.append(np.repeat(every, 2 * np.diff(first)))
-            columns.append(seen.ravel())
-    ones = np.ones(sum(map(len, rows)), np.float32)
-    shape = (len(bearing), width + len(known))
-    table = sparse.csr_array((ones, (np.concatenate(rows), np.concatenate(columns))), shape=shape)
-    return _indexed(table), bearing
+        if events:
+            kinds = np.eye(len(known), dtype=np.float32)[[number for number, *_ in events]]
+            rows.append(sparse.hstack([*read.seen.bearing(events, len(known)), kinds]))
+    return _indexed(sparse.vstack(rows).tocsr()), bearing
 
 
 def _indexed(matrix: Any) -> Any:
@@ -278,7 +320,7 @@ def _indexed(matrix: Any) -> Any:
 def write(fitted: Weights, path: Path = WEIGHTS) -> None:
     """Save: eight bits a weight of the runs, sixteen the rest."""
     held = {}
-    for name, runs in (("runs", fitted.runs), ("says_runs", fitted.says[:BEARING_COLUMNS])):
+    for name, runs in (("runs", fitted.runs), ("near_runs", fitted.near), ("says_runs", fitted.says_runs)):
         scale = np.abs(runs).max(axis=0) / 127
         held |= {name: np.round(runs / scale).astype(np.int8), name.replace("runs", "scale"): scale}
     np.savez_compressed(
@@ -291,7 +333,7 @@ def write(fitted: Weights, path: Path = WEIGHTS) -> None:
         hidden_bias=fitted.hidden_bias,
         out=fitted.out,
         out_bias=fitted.out_bias,
-        says_told=fitted.says[BEARING_COLUMNS:].reshape(-1, len(names()), 7).astype(np.float16),
+        says_told=fitted.says_told.reshape(-1, len(names()), 7).astype(np.float16),
         says_kind=fitted.says_kind,
         digest=np.array(digest()),
         **held,

@@ -67,6 +67,13 @@ class Score:
         ]
         return sum(right) / len(right) if right else float("nan")
 
+    def told(self, sign: int) -> float:
+        """The share of all marks of a sign that are found, and with that sign."""
+        right = sum(
+            self.marks[i].polarity == self.events[j]["polarity"] == sign for i, j in self.pairs.items()
+        )
+        return right / sum(m.polarity == sign for m in self.marks)
+
     @property
     def certainty(self) -> float:
         right = [self.marks[i].certainty == self.events[j]["certainty"] for i, j in self.pairs.items()]

@@ -46,19 +46,20 @@ def test_a_second_readers_marks_are_met_as_measured(
 
 @pytest.mark.parametrize(
     ("which", "recall", "precision", "polarity", "negative"),
-    [("plain", 0.68, 0.75, 0.85, 0.90), ("hints", 0.65, 0.72, 0.83, 0.80)],
+    [("plain", 0.72, 0.76, 0.86, 0.63), ("hints", 0.70, 0.72, 0.83, 0.59)],
 )
 def test_notes_nothing_was_fitted_to_are_read_as_well_as_measured(
     which: str, recall: float, precision: float, polarity: float, negative: float
 ) -> None:
     # Floors a little under what was measured, so that a change that reads strangers worse is seen. The goals are 80 %
-    # of the events, 75 % precision, 90 % of the signs and 70 % of the negative ones.
+    # of the events, 75 % precision, 90 % of the signs and 70 % of the negative ones. Of those the share found and read
+    # right, since the share of right signs among what is found falls when harder ones are found too.
     result = marks.total([found for _, found in marks.held_out(which)])
     assert len(result.marks) > 500
     assert result.recall >= recall, str(result)
     assert result.precision >= precision, str(result)
     assert result.polarity() >= polarity, str(result)
-    assert result.polarity(-1) >= negative, str(result)
+    assert result.told(-1) >= negative, str(result)
 
 
 def test_always_plus_one_would_not_reach_those_polarities() -> None:

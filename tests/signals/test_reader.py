@@ -18,14 +18,25 @@ from hypothesis import strategies as st
 from data_cache.errors import StorageError
 from signals import model, reader
 from signals.extract import explain, extract, ruled
-from signals.features import BEARING_COLUMNS, COLUMNS, Array, Features, features, names, runs
+from signals.features import COLUMNS, Array, Features, features, names, runs
 from signals.lexicon import kinds, lexicon
 from signals.note import Note, note_from_text
 from signals.sentences import Scan, scan
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 TOLD = "英维克拿到了谷歌的单子,月产能从五万只提到十万只。机柜没有推迟,明年要翻倍!毛利率三四十,问题是不是真的?"
-NOTHING = ("runs", "told", "bias", "hidden", "hidden_bias", "out", "says", "says_kind")
+NOTHING = (
+    "runs",
+    "near",
+    "told",
+    "bias",
+    "hidden",
+    "hidden_bias",
+    "out",
+    "says_runs",
+    "says_told",
+    "says_kind",
+)
 TEXTS = st.lists(
     st.sampled_from("英维克谷歌机柜推迟没有涨了百分之三十五万,。?\n液冷a1"), min_size=1, max_size=80
 ).map("".join)
@@ -107,8 +118,10 @@ def test_scores_are_the_product_the_weights_were_fitted_by(text: str) -> None:
     m = len(names())
     column = np.concatenate([held.runs, *np.split(held.told, 3, axis=1)])
     assert column.shape[0] == COLUMNS + 3 * m
-    expected = fit.rows(seen) @ column + held.bias
-    assert np.allclose(held.by_itself(seen), expected, atol=1e-3)
+    words = fit.rows(seen) @ column + held.bias
+    own = seen.runs[: len(found.clauses)]
+    near = [held.near[own[[i]].indices].sum(axis=0) / own[[i]].nnz ** 0.5 for i in range(len(found.clauses))]
+    assert np.allclose(held.by_itself(seen), np.concatenate([words, near], axis=1), atol=1e-3)
     likely = chances(seen)
     assert ((likely >= 0) & (likely <= 1)).all()
     assert (likely.sum(axis=1) <= 1 + 1e-5).all()
@@ -129,7 +142,7 @@ def test_the_bearing_of_an_event_is_the_product_the_weights_were_fitted_by(
     seen = features(found, ruled(found, 2025)[0])
     said = [{name: 0} if lo <= i <= hi else {} for i in range(len(found.clauses))]
     marked, _ = fit._events([fit.Read("", note(text), [mark], found, seen, said)], held.kinds)
-    column = np.concatenate([held.says, held.says_kind])
+    column = np.concatenate([held.says_runs, held.says_told, held.says_kind])
     others = [(held.kinds[0], 0, 0), (name, lo, hi)]
     assert np.allclose(held.bearing(others, seen)[1], (marked @ column)[0], atol=1e-3)
 
@@ -156,23 +169,35 @@ def test_neighbours_are_seen_within_a_sentence_only() -> None:
 @given(st.integers(1, 70), st.data())
 def test_the_context_of_a_clause_is_what_the_clauses_around_it_say(n: int, data: st.DataObject) -> None:
     joined = np.array(data.draw(st.lists(st.booleans(), min_size=n - 1, max_size=n - 1)), np.bool_)
-    scores = np.random.default_rng(data.draw(st.integers(0, 99))).normal(0, 3, (n, 4)).astype(np.float32)
+    scores = np.random.default_rng(data.draw(st.integers(0, 99))).normal(0, 3, (n, 7)).astype(np.float32)
     event = 1 / (1 + np.exp(-scores[:, 0]))
-    shares = np.exp(scores[:, 1:]) / np.exp(scores[:, 1:]).sum(axis=1, keepdims=True)
+    kinds, near = scores[:, 1:4], scores[:, 4:]
+    shares = np.exp(kinds) / np.exp(kinds).sum(axis=1, keepdims=True)
     said = np.column_stack([event, event[:, None] * shares])
     sentence = np.append(0, np.cumsum(~joined))
     seen = model.in_context(scores, joined)
-    assert seen.shape == (n, 6 * 4 + 5)
+    assert seen.shape == (n, 6 * 4 + 5 * 3 + 5)
     for i in range(n):
-        ago = [0.5 ** ((i - 1 - j) / 4) if 0 <= i - 1 - j < 32 else 0.0 for j in range(n)]
-        ahead = [0.5 ** ((j - 1 - i) / 4) if 0 <= j - 1 - i < 32 else 0.0 for j in range(n)]
+        past, future = ([way * (i - j) - 1 for j in range(n)] for way in (1, -1))  # clauses between
+        ago, ahead = ([0.5 ** (d / 4) if 0 <= d < 32 else 0.0 for d in way] for way in (past, future))
+        just, soon = ([0.5**d if 0 <= d < 8 else 0.0 for d in way] for way in (past, future))
         others = [sentence[j] == sentence[i] and j != i for j in range(n)]
         beside = [[j == i + way for j in range(n)] for way in (-1, 1)]
-        sums = [np.array(weights) @ said for weights in (others, *beside, ago, ahead)]
+        sums = [np.array(weights) @ said for weights in (others, *beside)]
+        fading = [np.array(weights) @ np.concatenate([said, near], axis=1) for weights in (ago, ahead)]
+        fading += [np.array(weights) @ near for weights in (just, soon)]
         ends = [i == 0 or not joined[i - 1], i == n - 1 or not joined[i]]
         place = [*ends, np.log(n), 1 / (1 + i), i / n]
-        expected = np.concatenate([scores[i, :1], np.maximum(np.log(shares[i]), -12), *sums, place])
+        own = [scores[i, :1], np.maximum(np.log(shares[i]), -12)]
+        expected = np.concatenate([*own, *sums, *fading, near[i], place])
         assert np.allclose(seen[i], expected, atol=1e-3), i
+
+
+def test_no_note_is_longer_to_the_network_than_those_it_was_taught_on() -> None:
+    lengths = [
+        model.in_context(np.zeros((n, 7), np.float32), np.ones(n - 1, np.bool_))[0, -3] for n in (60, 900)
+    ]
+    assert np.allclose(lengths, np.log([60, 200]))
 
 
 @pytest.mark.parametrize(
@@ -261,7 +286,7 @@ def test_weights_survive_a_class_that_is_gone_and_one_that_is_new(monkeypatch: p
     monkeypatch.setattr(model, "names", lambda: shifted)
     later = model.weights.__wrapped__()
     assert (later.told[0] == 0).all()
-    assert (later.says[BEARING_COLUMNS :: len(names())] == 0).all()
+    assert (later.says_told[:: len(names())] == 0).all()
     assert np.array_equal(later.told[1:], now.told[1:])
 
 
@@ -283,11 +308,12 @@ def test_a_fit_on_few_notes_learns_them(tmp_path: Path) -> None:
         fitted = fit.fit(reads)
     fit.write(fitted, tmp_path / "w.npz")
     with np.load(tmp_path / "w.npz") as held:
-        for name, whole in (("", fitted.runs), ("says_", fitted.says[:BEARING_COLUMNS])):
+        for name, whole in (("", fitted.runs), ("near_", fitted.near), ("says_", fitted.says_runs)):
             scale = held[f"{name}scale"]
             assert np.abs(held[f"{name}runs"] * scale - whole).max() <= scale.max() / 2 + 1e-6
     by_itself = np.concatenate([fitted.by_itself(read.seen) for read in reads])
-    shares = np.exp(by_itself[:, 1:]) / np.exp(by_itself[:, 1:]).sum(axis=1, keepdims=True)
+    kinds = np.exp(by_itself[:, 1 : 1 + len(fitted.kinds)])
+    shares = kinds / kinds.sum(axis=1, keepdims=True)
     shares /= 1 + np.exp(-by_itself[:, :1])
     likely = np.concatenate([chances(read.seen, fitted) for read in reads])
     said = [s for read in reads for s in read.said]
