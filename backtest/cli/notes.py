@@ -200,7 +200,9 @@ def events(
     symbol: str | None = None,
     note: str | None = None,
     source: str | None = None,
-    html: Path | None = None,
+    html: Annotated[
+        tuple[Path, ...] | None, Parameter(consume_multiple=(0, 1), negative=(), metavar="[FILE]")
+    ] = None,
     explain: Annotated[tuple[str, str] | None, Parameter(name="--explain")] = None,
     limit: int = 50,
     common: Common = Common(),  # noqa: B008 - frozen
@@ -209,7 +211,7 @@ def events(
 
     Everything known since July, of one kind: `ashare events --kind rack_delay --since 2025-07-01`
 
-    A note with its events marked in place: `ashare events --note call-1a2b3c4d --html call.html`
+    A note with its events marked in place: `ashare events --note call-1a2b3c4d --html`
 
     What makes up a score: `ashare events --explain 002837.SZ 2025-09-05`
 
@@ -220,7 +222,8 @@ def events(
         symbol: Naming this symbol.
         note: Of this note: its id, or the beginning of it.
         source: Of this source: a note's id, or timeline, or "timeline (not imported)".
-        html: With --note: write the note as a page with its events marked and explained.
+        html: With --note: write the note as a page with its events marked and explained, by default beside you as
+            NOTE.html.
         explain: SYMBOL and DATE: the events that make up the scores of that decision date.
         limit: Rows to print; --json prints all.
         common: Options of every command.
@@ -255,7 +258,7 @@ def events(
         row = _find_note(store, note)
         found = found.filter(pl.col("source") == row["note_id"])
         if html is not None:
-            return _page(row, found, html, common)
+            return _page(row, found, html[0] if html else Path(f"{row['note_id']}.html"), common)
         return _with_quotes(row, found, limit, common)
     sample = store is not None and store.is_sample
     if common.json:

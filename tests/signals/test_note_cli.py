@@ -195,7 +195,11 @@ def test_a_wrong_question_is_one_clear_error(
 
 
 def test_a_note_is_shown_with_its_quotes_and_as_a_page(
-    db: Path, call: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    db: Path,
+    call: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     as_json(capsys, "extract", call, "--known-at", "2025-08-31")
     shown = as_json(capsys, "events", "--note", "call")
@@ -204,6 +208,10 @@ def test_a_note_is_shown_with_its_quotes_and_as_a_page(
     page = tmp_path / "call.html"
     as_json(capsys, "events", "--note", "call", "--html", str(page))
     assert "rack-slips" in page.read_text("utf-8")
+    monkeypatch.chdir(tmp_path)
+    named = as_json(capsys, "events", "--note", "call", "--html")["html"]
+    assert named == f"{shown['note']['note_id']}.html"
+    assert Path(named).read_text("utf-8") == page.read_text("utf-8")
     code, _, err = run(capsys, "events", "--note", "cal1")
     assert code == 2
     assert "known: call-" in err
