@@ -1,6 +1,6 @@
 """Fit the reader's weights on the corpus beside this file, and say how it does on authors it has not seen.
 
-    python tests/signals/fit.py              write signals/data/reader.npz (about eight minutes)
+    python tests/signals/fit.py              write signals/data/reader.npz (about ten minutes)
     python tests/signals/fit.py --held-out   leave a fifth of the authors out in turn, print scores only (fifteen)
 
 1. ``load``        corpus → notes scanned, rules met, each clause with the marks it is at least half of

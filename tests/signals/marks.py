@@ -24,9 +24,10 @@ REAL = {
 }
 """The two notes of ../shared: file, and when each became knowable. annotations/ holds their marks: the ones the
 tables were widened by, and those of a second reader, made afterwards without sight of anything else."""
-HELD_OUT = {which: HERE / f"held_out_{which}.jsonl" for which in ("plain", "hints")}
+HELD_OUT = {which: HERE / f"held_out_{which}.jsonl" for which in ("plain", "hints", "thin")}
 """Notes that nothing was fitted to, neither tables nor weights: of fourteen hands that speak plainly, and of twelve
-that were asked to speak in every way but the first to come to mind."""
+that were asked to speak in every way but the first to come to mind. And eight that mostly explain, ask and joke,
+marked from the definitions in kinds.csv alone, by one who knew nothing of how the others are marked."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def total(scores: list[Score]) -> Score:
 
 
 def held_out(which: str) -> Iterator[tuple[str, Score]]:
-    """The score of every held-out note, ``plain`` or ``hints``."""
+    """The score of every held-out note, ``plain``, ``hints`` or ``thin``."""
     from signals.extract import extract
     from signals.note import note_from_text
 

@@ -46,7 +46,7 @@ def test_a_second_readers_marks_are_met_as_measured(
 
 @pytest.mark.parametrize(
     ("which", "recall", "precision", "polarity", "negative"),
-    [("plain", 0.72, 0.76, 0.86, 0.63), ("hints", 0.70, 0.72, 0.83, 0.59)],
+    [("plain", 0.72, 0.76, 0.86, 0.63), ("hints", 0.70, 0.72, 0.83, 0.59), ("thin", 0.74, 0.66, 0.90, 0.72)],
 )
 def test_notes_nothing_was_fitted_to_are_read_as_well_as_measured(
     which: str, recall: float, precision: float, polarity: float, negative: float
@@ -55,7 +55,7 @@ def test_notes_nothing_was_fitted_to_are_read_as_well_as_measured(
     # of the events, 75 % precision, 90 % of the signs and 70 % of the negative ones. Of those the share found and read
     # right, since the share of right signs among what is found falls when harder ones are found too.
     result = marks.total([found for _, found in marks.held_out(which)])
-    assert len(result.marks) > 500
+    assert len(result.marks) > 250
     assert result.recall >= recall, str(result)
     assert result.precision >= precision, str(result)
     assert result.polarity() >= polarity, str(result)
