@@ -10,39 +10,14 @@ bar nobody orders on. Its costs are rounded to the fen as ours are, half-up.
 
 from __future__ import annotations
 
-import argparse
 import json
-import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--python", type=Path, help="interpreter of an environment with backtrader")
-    parser.add_argument("--size", choices=["S", "M"], default="S")
-    parser.add_argument("--replay", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.replay:
-        replay(arguments.replay)
-        return
-    if not arguments.python:
-        parser.error("--python is needed: an interpreter that can import backtrader")
-    from benchmarks.rqalpha_check import ours
-
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        result, seconds = ours(arguments.size, folder)
-        np.save(folder / "fills.npy", result.raw_fills)
-        subprocess.run([arguments.python, __file__, "--replay", folder], check=True)
-        answer = json.loads((folder / "answer.json").read_text())
-    report(result, seconds, answer)
+from benchmarks.witness import witness
 
 
 def report(result: Any, seconds: float, answer: dict[str, Any]) -> None:
@@ -67,13 +42,13 @@ def replay(folder: Path) -> None:
     """Runs inside backtrader's environment."""
     import backtrader as bt
 
-    world, fills = np.load(folder / "world.npz"), np.load(folder / "fills.npy")
+    world = np.load(folder / "world.npz")
     days = [bt.date2num(day) for day in world["dates"].astype("datetime64[s]").tolist()]
     close = carried(world["close"])
     fields = {name: np.where(np.isnan(world[name]), close, world[name]) for name in ("open", "high", "low")}
     fields["close"] = close
     by_session: dict[int, list[tuple[int, int, int]]] = {}
-    for _, t, j, side, shares, *_ in fills.tolist():
+    for _, t, j, side, shares, *_ in world["fills"].tolist():
         by_session.setdefault(t, []).append((j, side, shares // 1_000_000))
 
     class Bars(bt.feed.DataBase):  # type: ignore[misc]  # backtrader ships no types
@@ -149,4 +124,4 @@ def carried(prices: Any) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    witness("backtrader", __doc__, replay, report)

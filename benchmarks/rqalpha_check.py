@@ -12,68 +12,15 @@ Differences that are meant: rqalpha charges no transfer fee and rounds no fee to
 
 from __future__ import annotations
 
-import argparse
 import json
-import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-
-def ours(size: str, folder: Path) -> tuple[Any, float]:
-    """Our simulation, the median seconds of five, and its world and orders written for the other to read."""
-    from backtest.execution import Execution, simulate
-    from benchmarks.fills import HOLD, SIZES, market, targets
-
-    n, t, events = SIZES[size]
-    m = market(n, t)
-    frame, _ = targets(m, events)
-    rules = Execution(volume_cap=1.0)
-    cash = 10_000.0 * HOLD * events
-    spent = []
-    for _ in range(6):
-        began = time.perf_counter()
-        result = simulate(m, frame, cash=cash, rules=rules)
-        _ = result.fills, result.equity
-        spent.append(time.perf_counter() - began)
-    seconds = statistics.median(spent[1:])
-    filled, lost = result.raw_fills, result.raw_lost
-    refused = lost[np.isin(lost[:, 7], (0, 1, 2))]  # limit_up, limit_down, suspended: orders the market saw
-    orders = np.concatenate([filled[:, 1:5], refused[:, [1, 2, 3, 4]]])
-    order = np.lexsort((1 - orders[:, 2], orders[:, 0]))  # sells first
-    np.savez(
-        folder / "world.npz",
-        dates=m.dates.astype("datetime64[D]").astype(str),
-        open=m.open, high=m.high, low=m.low, close=m.close, volume=m.volume, up=m.limit_up, down=m.limit_down,
-        orders=orders[order], cash=cash,
-    )  # fmt: skip
-    return result, seconds
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--python", type=Path, help="interpreter of an environment with rqalpha 6.4")
-    parser.add_argument("--size", choices=["S", "M"], default="S")
-    parser.add_argument("--replay", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.replay:
-        replay(arguments.replay)
-        return
-    if not arguments.python:
-        parser.error("--python is needed: an interpreter that can import rqalpha")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        result, seconds = ours(arguments.size, folder)
-        subprocess.run([arguments.python, __file__, "--replay", folder], check=True)
-        answer = json.loads((folder / "answer.json").read_text())
-    report(result, seconds, answer)
+from benchmarks.witness import witness
 
 
 def report(result: Any, seconds: float, answer: dict[str, Any]) -> None:
@@ -256,4 +203,4 @@ def replay(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    witness("rqalpha", __doc__, replay, report)
