@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from backtest.machine_code import entry
+from backtest import records
 from backtest.records import WIDTH
+from data_cache.machine_code import entry
 
 __all__ = ["check_targets", "simulate"]
 
@@ -90,7 +91,7 @@ def simulate(
         fills, lost = np.empty((room, WIDTH), np.int64), np.empty((room, WIDTH), np.int64)
         paid, lots = (np.empty((explicit * (room + len(actions)), WIDTH), np.int64) for _ in range(2))
         units = np.empty(room, np.float64)
-        short = entry("simulate")(
+        short = entry(records, "simulate")(
             **given, fills=fills, lost=lost, paid=paid, lots=lots, units_of=units, cash_at=cash_at,
             value_at=value_at, counts=counts, whole=np.empty((7, n_columns), np.int64),
             real=np.empty((5, n_columns), np.float64), small=np.empty(n_sessions, np.float64),
@@ -107,5 +108,5 @@ def simulate(
 def check_targets(dates: Array, columns: Array, weights: Array) -> tuple[int, int]:
     """The first fault of target rows: (code, row); 0 none, 1 not sorted, 2 weight, 3 duplicate, 4 sum."""
     row = np.full(1, -1, np.int64)
-    code = entry("check_targets")(dates=dates, columns=columns, weights=weights, row=row)
+    code = entry(records, "check_targets")(dates=dates, columns=columns, weights=weights, row=row)
     return code, int(row[0])

@@ -1,12 +1,12 @@
 """What goes into the compiled session and comes out: the columns of its arrays, its codes, its arguments' types.
 
-Read by what compiles (``backtest.session``), keeps and calls (``backtest.machine_code``, ``backtest.kernel``) and
+Read by what compiles (``backtest.session``), keeps and calls (``data_cache.machine_code``, ``backtest.kernel``) and
 shows (``backtest.execution``).
 """
 
 from __future__ import annotations
 
-__all__ = ["ARGUMENTS", "FILL", "LOST", "PAID", "RATES", "REASONS", "WIDTH"]
+__all__ = ["ARGUMENTS", "FILL", "LOST", "PAID", "RATES", "REASONS", "SOURCE", "WIDTH"]
 
 REASONS = (
     "limit_up", "limit_down", "suspended", "not_listed", "delisted", "t_plus_1", "lot", "cash", "volume_cap",
@@ -29,6 +29,7 @@ LOT_SIZE, LOT_STEP, STAMP, TRANSFER, PAR, PAR_FLOOR = 0, 1, 2, 4, 5, 6  # STAMP 
 
 WIDTH = len(FILL)  # every record array is this wide, so that one writer of rows is compiled
 
+SOURCE = "backtest.session"
 _PRICES = "f8[:,::1]"
 _RECORDS = "i8[:,::1]"
 _COLUMN, _WEIGHT = "i8[::1]", "f8[::1]"

@@ -1,4 +1,4 @@
-"""The exchange's session, compiled: books in, fills and refusals out. The only module that imports numba.
+"""The exchange's session, compiled: books in, fills and refusals out.
 
 One pass over the sessions; on each:
 
@@ -13,7 +13,7 @@ price) and the adjusted units of a position. docs/execution.md states each rule 
 tests/backtest/ledger.py restates them in plain Python.
 
 Nothing here is called from Python: ``backtest.kernel`` says what goes in and allocates all that comes out, and
-``backtest.machine_code`` keeps what numba makes of ``ENTRIES``, so that later processes need no numba. Without an
+``data_cache.machine_code`` keeps what numba makes of ``ENTRIES``, so that later processes need no numba. Without an
 allocation there is nothing to count (``_nrt=False``), and the code stands alone.
 """
 
@@ -52,13 +52,15 @@ NEXT, BOUGHT, SHARES, ACCRUED = range(4)  # columns of a lot; ACCRUED + 0, 1, 2:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _njit = cast("Any", njit)  # its types do not know _nrt
-# error_model: no divisor here is ever zero
-_jit = cast("Callable[[_F], _F]", _njit(nogil=True, error_model="numpy", _nrt=False))
+_PLAIN = {  # no divisor here is ever zero; and nobody calls from Python
+    "nogil": True, "error_model": "numpy", "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True,
+}  # fmt: skip
+_jit = cast("Callable[[_F], _F]", _njit(**_PLAIN))
 
 
 def _signed(*arguments: str) -> Callable[[_F], _F]:
     """Compile for these arguments only: once, not again for every literal it is called with."""
-    compiled = _njit(f"({', '.join(arguments)})", nogil=True, error_model="numpy", _nrt=False)
+    compiled = _njit(f"({', '.join(arguments)})", **_PLAIN)
     return cast("Callable[[_F], _F]", compiled)
 
 
@@ -479,4 +481,4 @@ def simulate(
 
 
 ENTRIES: dict[str, Any] = {"simulate": simulate, "check_targets": check_targets}
-"""What ``backtest.machine_code`` keeps: dispatchers of one signature each."""
+"""What ``data_cache.machine_code`` keeps: dispatchers of one signature each."""

@@ -8,14 +8,16 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import polars as pl
 import pytest
 
-from backtest import kernel, machine_code
+from backtest import kernel, records
 from backtest.execution import Execution, simulate
 from backtest.market import from_frames
+from data_cache import machine_code
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECK = (
@@ -66,16 +68,36 @@ def test_where_nothing_can_be_written_it_still_runs_and_leaves_no_scrap(tmp_path
 def test_the_file_is_another_one_for_other_sources_libraries_and_processors(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    now = machine_code._path()
-    assert machine_code._path() == now
+    now = machine_code._path(records)
+    assert machine_code._path(records) == now
     with monkeypatch.context() as patch:
         patch.setattr(machine_code, "version", lambda name: f"{name} of tomorrow")
-        assert machine_code._path() != now
+        assert machine_code._path(records) != now
     with monkeypatch.context() as patch:
         patch.setattr(machine_code, "_features", lambda: "another processor")
-        assert machine_code._path() != now
-    monkeypatch.setattr(machine_code, "_SOURCES", ("session.py",))
-    assert machine_code._path() != now
+        assert machine_code._path(records) != now
+    monkeypatch.setattr(records, "SOURCE", "backtest.kernel")
+    assert machine_code._path(records).name.split(".")[1] != now.name.split(".")[1]
+
+
+def test_code_that_calls_what_a_later_process_would_not_find_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "calls_sine.py").write_text(
+        "import numpy as np\n"
+        "from numba import njit\n"
+        "plain = dict(nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)\n"
+        "@njit('(f8[::1],)', **plain)\n"
+        "def wave(x):\n"
+        "    x[0] = np.sin(x[0])\n"
+        "    return 0\n"
+        "ENTRIES = {'wave': wave}\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    terms = ModuleType("terms")
+    terms.SOURCE, terms.ARGUMENTS, terms.__file__ = "calls_sine", {"wave": {"x": "f8[::1]"}}, __file__  # type: ignore[attr-defined]
+    with pytest.raises(RuntimeError, match="sin"):
+        machine_code.entry(terms, "wave")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +114,7 @@ def test_the_file_is_another_one_for_other_sources_libraries_and_processors(
 def test_an_array_of_another_type_or_layout_is_refused(wrong: dict[str, object]) -> None:
     zeros = np.zeros(2, np.int64)
     right = {"dates": zeros, "columns": zeros, "weights": np.zeros(2), "row": np.zeros(1, np.int64)}
-    call = machine_code.entry("check_targets")
+    call = machine_code.entry(records, "check_targets")
     assert call(**right) == 3
     with pytest.raises(TypeError):
         call(**(right | wrong))
