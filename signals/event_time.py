@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable
-from functools import lru_cache
 
 __all__ = ["occurred_on"]
 
@@ -29,20 +27,12 @@ _DAYS = {"昨天": -1, "昨晚": -1, "昨日": -1, "今天": 0, "今早": 0, "�
 _QUARTERS = {"上季度": -1, "本季度": 0, "下季度": 1}
 
 
-def occurred_on(clauses: Iterable[str], told: dt.date) -> dt.date | None:
-    """The first day of the first period named in ``clauses``, squeezed text, nearest first; null where none is.
+def occurred_on(text: str, told: dt.date) -> dt.date | None:
+    """The first day of the first period named in ``text``, squeezed; null where none is.
 
-    >>> occurred_on(["去年的机柜推迟"], dt.date(2025, 8, 31)).isoformat()
+    >>> occurred_on("去年的机柜推迟", dt.date(2025, 8, 31)).isoformat()
     '2024-01-01'
     """
-    for text in clauses:
-        if day := _first(text, told):
-            return day
-    return None
-
-
-@lru_cache(maxsize=4096)  # the events of a sentence look at the same clauses
-def _first(text: str, told: dt.date) -> dt.date | None:
     for m in _DATE.finditer(text):
         try:
             if day := _resolve(m, told):

@@ -18,25 +18,23 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from signals.lexicon import kinds, lexicon
+from signals.loops import Array
 from signals.match import Candidate
 from signals.sentences import Clause, Scan
+from signals.sums import Ones
 
 __all__ = [
     "BEARING_COLUMNS",
     "CERTAINTIES",
     "COLUMNS",
     "SIGNS",
-    "Array",
     "Features",
     "features",
     "names",
     "runs",
 ]
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 SIGNS = (-1, 0, 1)
 CERTAINTIES = ("fact", "forecast", "opinion", "conditional")
@@ -53,21 +51,20 @@ class Features:
     """What is seen of n clauses.
 
     Args:
-        runs: 3n x COLUMNS: the runs of each clause; then the same clauses' pairs as the clause behind sees them; then
-            as the clause in front of it sees them.
+        runs: n x COLUMNS, the runs of each clause.
+        shared: 2n x COLUMNS: the pairs of each clause as the clause behind sees them; then as the one in front does.
         told: n x ``names``, the classes and rules of each clause.
         joined: (n - 1,) whether a clause and the next are of one sentence.
-        hashed: of the clauses' runs, as they are before they become columns.
-        first: (n + 1,) where those of each clause begin, and where they end.
+        hashed: of ``runs``, as they are before they become columns.
     """
 
-    runs: csr_array
-    told: csr_array
+    runs: Ones
+    shared: Ones
+    told: Ones
     joined: Array
     hashed: Array
-    first: Array
 
-    def bearing(self, events: Sequence[tuple[int, str, int, int]], kinds: int) -> tuple[csr_array, csr_array]:
+    def bearing(self, events: Sequence[tuple[int, str, int, int]], kinds: int) -> tuple[Ones, Ones]:
         """What is seen of events, each the number of its kind among K ``kinds``, its name, its first and last clause.
 
         Returns:
@@ -75,27 +72,30 @@ class Features:
             kind. And events x (1 + K)M: the ``names`` its clauses have, in the first M columns as in any event, in the
             M of its kind as in one of that kind.
         """
-        m = self.told.shape[1]
-        runs = [self.hashed[self.first[lo] : self.first[hi + 1]] for _, _, lo, hi in events]
-        sizes = [hashed.size for hashed in runs]
+        number, lo, hi = (np.array([event[i] for event in events]) for i in (0, 2, 3))
+        at, sizes = _ranges(self.runs.first[lo], self.runs.first[hi + 1])
         salts = np.repeat(np.array([_of_kind(kind) for _, kind, _, _ in events], np.uint64), sizes)
-        hashed = np.concatenate(runs)
+        hashed = self.hashed[at]
         any_event, its_kind = (_columns(hashed, salt, _BEARING_BITS) for salt in (_OWN, salts))
-        at = self.told.indptr
-        names = [self.told.indices[at[lo] : at[hi + 1]] for _, _, lo, hi in events]
-        of_kind = np.repeat([(1 + number) * m for number, _, _, _ in events], [n.size for n in names])
-        name = np.concatenate(names)
+        at, told = _ranges(self.told.first[lo], self.told.first[hi + 1])
+        name, m = self.told.columns[at], self.told.width
         return (
-            _ones((any_event, its_kind), sizes, BEARING_COLUMNS),
-            _ones((name, name + of_kind), [n.size for n in names], (1 + kinds) * m),
+            _twice(any_event, its_kind, sizes, BEARING_COLUMNS),
+            _twice(name, name + np.repeat((1 + number) * m, told), told, (1 + kinds) * m),
         )
 
 
-def _ones(columns: tuple[Array, Array], sizes: list[int], width: int) -> csr_array:
-    """A matrix of ones: in each row so many of both columns as ``sizes`` says."""
-    both = np.stack(columns, axis=1).ravel().astype(np.int32)
-    first = np.append(0, 2 * np.cumsum(sizes)).astype(np.int32)
-    return csr_array((np.ones(both.size, np.float32), both, first), shape=(len(sizes), width))
+def _ranges(start: Array, stop: Array) -> tuple[Array, Array]:
+    """The whole numbers of several ranges, one after the other, and how many each has."""
+    sizes = stop - start
+    ends = np.cumsum(sizes)
+    return np.arange(ends[-1]) + np.repeat(start - ends + sizes, sizes), sizes
+
+
+def _twice(one: Array, other: Array, sizes: Array, width: int) -> Ones:
+    """Rows of ones: in each so many of both columns as ``sizes`` says."""
+    both = np.stack([one, other], axis=1).ravel().astype(np.int32)
+    return Ones(both, np.append(0, 2 * np.cumsum(sizes)).astype(np.int32), width)
 
 
 def features(found: Scan, ruled: Iterable[Candidate] = ()) -> Features:
@@ -107,21 +107,21 @@ def features(found: Scan, ruled: Iterable[Candidate] = ()) -> Features:
     whole = _whole_runs(edge)
     pair = ~edge & np.append(~edge[1:], False)
     own, shared = hashed[whole], hashed[pair, 1]
-    columns = np.concatenate([_columns(own, _OWN), _columns(shared, _BEFORE), _columns(shared, _AFTER)])
     kept, passed = (
-        np.append(0, np.cumsum(valid))[starts] for valid in (np.count_nonzero(whole, axis=1), pair)
+        np.append(0, np.cumsum(valid, dtype=np.int32))[starts]
+        for valid in (np.count_nonzero(whole, axis=1), pair)
     )
-    begin = np.concatenate([kept[:-1], own.size + passed[:-1], own.size + shared.size + passed])
-    sentences = np.array([clause.sentence for clause in found.clauses], np.int64)
+    sentences = np.array([clause.sentence for clause in found.clauses])
     return Features(
-        csr_array(
-            (np.ones(columns.size, np.float32), columns, begin.astype(np.int32)),
-            shape=(begin.size - 1, COLUMNS),
+        Ones(_columns(own, _OWN), kept.astype(np.int32), COLUMNS),
+        Ones(
+            np.concatenate([_columns(shared, _BEFORE), _columns(shared, _AFTER)]),
+            np.concatenate([passed[:-1], shared.size + passed]).astype(np.int32),
+            COLUMNS,
         ),
         _told(found, ruled),
         sentences[:-1] == sentences[1:],
         own,
-        kept,
     )
 
 
@@ -245,28 +245,31 @@ def _column_of_bit() -> Array:
     return columns
 
 
-def _told(found: Scan, ruled: Iterable[Candidate]) -> csr_array:
+def _told(found: Scan, ruled: Iterable[Candidate]) -> Ones:
     clauses = found.clauses
     of_bit = _column_of_bit()
     width = (of_bit.size + 7) // 8
-    raw = b"".join([clause.mask.to_bytes(width, "little") for clause in clauses])
-    bits = np.unpackbits(np.frombuffer(raw, np.uint8), bitorder="little")
-    clause, bit = np.divmod(np.flatnonzero(bits), 8 * width)
-    told = np.zeros((len(clauses), len(names())), np.bool_)
-    told[clause, of_bit[bit]] = True
-    said = [
-        (i, column)
-        for c in ruled
-        for i in range(c.lo, c.hi + 1)
-        for column in _ruled_columns(c.rule.kind, c.polarity, c.certainty)
-    ]
-    said += [(i, -1) for first, stop, _, asks in found.sentences if asks for i in range(first, stop)]
-    if said:
-        told[tuple(np.array(said).T)] = True
-    clause, column = np.divmod(np.flatnonzero(told), told.shape[1])
-    begin = np.searchsorted(clause, np.arange(len(clauses) + 1))
-    ones = np.ones(column.size, np.float32)
-    return csr_array((ones, column.astype(np.int32), begin.astype(np.int32)), shape=told.shape)
+    raw = np.frombuffer(b"".join([clause.mask.to_bytes(width, "little") for clause in clauses]), np.uint8)
+    some = np.flatnonzero(raw)  # few bytes have any bit set
+    byte, bit = np.nonzero(np.unpackbits(raw[some, None], axis=1, bitorder="little"))
+    clause, byte = np.divmod(some[byte], width)
+    m = len(names())
+    told = np.zeros(len(clauses) * m, np.bool_)
+    told[clause * m + of_bit[8 * byte + bit]] = True
+    told[
+        [
+            i * m + column
+            for c in ruled
+            for column in _ruled_columns(c.rule.kind, c.polarity, c.certainty)
+            for i in range(c.lo, c.hi + 1)
+        ]
+    ] = True
+    for first, stop, _, asks in found.sentences:
+        if asks:
+            told[first * m + m - 1 : stop * m : m] = True
+    at = np.flatnonzero(told)
+    first_of = np.searchsorted(at, np.arange(0, told.size + 1, m))
+    return Ones((at % m).astype(np.int32), first_of.astype(np.int32), m)
 
 
 @cache

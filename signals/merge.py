@@ -3,7 +3,8 @@
 1. ``within_sentence``: candidates of one kind whose clauses overlap or touch become one, unless each brings
    its own amount or its own subject; the first rule in the table gives the name.
 2. ``drop_shadowed``: a kind that says the same more precisely hides the vaguer one on the same words.
-3. ``repeats``: the same kind, subject, sign and amounts in much the same words later in the note is a
+3. ``each_its_own``: two clauses that can only be two statements, whatever the reader's weights say.
+4. ``fold_repeats``: the same kind, subject, sign and amounts in much the same words later in the note is a
    repetition; the first one counts.
 """
 
@@ -13,7 +14,7 @@ from signals.match import Candidate
 from signals.quantities import Quantity
 from signals.sentences import Clause, Scan
 
-__all__ = ["drop_shadowed", "fold_repeats", "within_sentence"]
+__all__ = ["drop_shadowed", "each_its_own", "fold_repeats", "within_sentence"]
 
 _HIDES: dict[str, tuple[str, ...]] = {
     "rack_delay": ("chip_delay", "rack_adoption", "rack_ramp", "capacity_or_shipment", "risk"),
@@ -85,13 +86,19 @@ def _one_statement(old: Candidate, new: Candidate, clauses: list[Clause]) -> boo
         return True
     amounts = bool(_amounts(clauses, old.at, old.at)) and bool(_amounts(clauses, new.at, new.at))
     own = new.subject is not None and not new.carried and new.subject is not old.subject
-    return not amounts and not own and not (new.rule.kind in _BY_NAME and _other_names(old, new, clauses))
+    by_name = new.rule.kind in _BY_NAME and _other_names(clauses[old.at], clauses[new.at])
+    return not amounts and not own and not by_name
 
 
-def _other_names(old: Candidate, new: Candidate, clauses: list[Clause]) -> bool:
+def each_its_own(a: Clause, b: Clause) -> bool:
+    """Whether two clauses of one kind state it of two things: both name some, none in common, with like amounts."""
+    alike = {q.cls for q in _amounts([a], 0, 0)} & {q.cls for q in _amounts([b], 0, 0)}
+    return bool(alike) and _other_names(a, b)
+
+
+def _other_names(a: Clause, b: Clause) -> bool:
     """Whether both name things, and none in common: one firm's win, then another's."""
-    before = {h.entity for h in clauses[old.at].hits if h.entity}
-    after = {h.entity for h in clauses[new.at].hits if h.entity}
+    before, after = ({h.entity for h in clause.hits if h.entity} for clause in (a, b))
     return bool(before and after) and not before & after
 
 

@@ -4,8 +4,9 @@
                           what is told of around such words (naive Bayes)
 2. ``in_context``         the same of the clauses around, since who tells of margins goes on to tell of margins
 3. ``Weights.chances``    a network with one hidden layer over both: no event, or one of each kind
-4. ``Weights.bearing``    a linear model of an event's own words: its sign and its certainty
-5. ``weights``            what ``tests/signals/fit.py`` found on the corpus, read from ``signals/data/reader.npz``
+4. ``Weights.anew``       a small one over ``side_by_side``: of two clauses of one kind, whether each states its own
+5. ``Weights.bearing``    a linear model of an event's own words: its sign and its certainty
+6. ``weights``            what ``tests/signals/fit.py`` found on the corpus, read from ``signals/data/reader.npz``
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ from importlib.resources import files
 import numpy as np
 
 from data_cache.errors import StorageError
-from signals.features import Array, Features, names
+from signals.features import Features, names
+from signals.loops import Array, around
+from signals.sums import Table
 
-__all__ = ["Weights", "chance", "fading", "in_context", "weights"]
+__all__ = ["Weights", "chance", "in_context", "log_shares", "side_by_side", "weights"]
 
-_HALVED, _SOON_HALVED = 4.0, 1.0  # clauses
+_KEPT = (0.5**0.25, 0.5)
+"""Of what was said a clause ago, how much still counts: half of it in four clauses, and in one."""
 _LONG = 200  # clauses; the corpus has few notes longer
 _FLOOR = -12.0  # of the logarithm of a share
 
@@ -38,28 +42,29 @@ class Weights:
 
     Args:
         kinds: the K kinds it knows.
-        runs: (COLUMNS, 1 + K) of the runs of characters, for the event and for each kind.
-        near: (COLUMNS, K) logarithm of how much more of each kind is told around a run than elsewhere.
-        told: (M, 3 + 3K) of classes and rules in the clause itself, in the one before it, in the one behind it.
-        bias: (1 + K,) of the event and of each kind.
+        runs: COLUMNS x (2 + 2K) of the runs of characters: for the event, for each kind, and for a statement that
+            begins; then for each kind the logarithm of how much more of it is told around a run than elsewhere.
+        told: M x (6 + 3K) of classes and rules in the clause itself, in the one before it, in the one behind it.
+        bias: (2 + K,) of all those.
         hidden: (D, H) and ``hidden_bias``: (H,), of the network that sees the D columns of ``in_context``.
         out: (H, 1 + K) and ``out_bias``: (1 + K,), of what it says: no event, or one of each kind.
-        says_runs: (BEARING_COLUMNS, 7) what runs say of sign and certainty.
-        says_told: ((1 + K)M, 7) what classes and rules say of them, in any event and in one of each kind.
+        apart: of the network that sees ``side_by_side``: (9, J) and (J,), then (J, 1) and (1,).
+        says_runs: BEARING_COLUMNS x 7, what runs say of sign and certainty.
+        says_told: (1 + K)M x 7, what classes and rules say of them, in any event and in one of each kind.
         says_kind: (K, 7) what a kind says of them.
     """
 
     kinds: tuple[str, ...]
-    runs: Array
-    near: Array
-    told: Array
+    runs: Table
+    told: Table
     bias: Array
     hidden: Array
     hidden_bias: Array
     out: Array
     out_bias: Array
-    says_runs: Array
-    says_told: Array
+    apart: tuple[Array, Array, Array, Array]
+    says_runs: Table
+    says_told: Table
     says_kind: Array
 
     @cached_property
@@ -68,26 +73,40 @@ class Weights:
         return {kind: k for k, kind in enumerate(self.kinds)}
 
     def by_itself(self, seen: Features) -> Array:
-        """(n, 1 + 2K) of each clause, from its words and what it sees of its neighbours alone.
+        """(n, 2 + 2K) of each clause, from its words and what it sees of its neighbours alone.
 
-        The log odds that it states an event, and of each kind if it does; then of each kind how much more the talk
-        around such words is of it than elsewhere: the sum of its runs' log ratios, over the root of their number.
+        The log odds that it states an event; the logarithm of each kind's share if it does; the log odds that it begins
+        a statement, should the clause before be of the same kind; then of each kind how much more the talk around such
+        words is of it than elsewhere: the sum of its runs' log ratios, over the root of their number.
         """
-        n = seen.told.shape[0]
-        parts = (seen.runs @ self.runs).reshape(3, n, -1) + (seen.told @ self.told).reshape(
-            n, 3, -1
-        ).swapaxes(0, 1)
-        total, before, after = parts
-        total[1:] += before[:-1] * seen.joined[:, None]
-        total[:-1] += after[1:] * seen.joined[:, None]
-        own = seen.runs[:n]
-        near = (own @ self.near) / np.sqrt(np.diff(own.indptr))[:, None]
-        return np.concatenate([total + self.bias, near], axis=1, dtype=np.float32)
+        n, k = seen.joined.size + 1, len(self.kinds)
+        own = self.runs.sums(seen.runs)
+        before, after = self.runs.sums(seen.shared, 2 + k).reshape(2, n, -1)
+        total, told_before, told_after = self.told.sums(seen.told).reshape(n, 3, -1).swapaxes(0, 1)
+        total += own[:, : 2 + k] + self.bias
+        total[1:] += (before + told_before)[:-1] * seen.joined[:, None]
+        total[:-1] += (after + told_after)[1:] * seen.joined[:, None]
+        total[:, 1 : 1 + k] = log_shares(total[:, 1 : 1 + k])
+        near = own[:, 2 + k :] / np.sqrt(np.diff(seen.runs.first))[:, None]
+        return np.concatenate([total, near], axis=1, dtype=np.float32)
 
     def chances(self, by_itself: Array, joined: Array) -> Array:
         """(n, K) the chance that a clause states an event of each kind, the clauses around it considered."""
         within = np.maximum(in_context(by_itself, joined) @ self.hidden + self.hidden_bias, 0.0)
-        return np.asarray(np.exp(_log_shares(within @ self.out + self.out_bias))[:, 1:])
+        return np.asarray(np.exp(log_shares(within @ self.out + self.out_bias))[:, 1:])
+
+    def anew(self, by_itself: Array, stated: Array, seen: Features) -> Array:
+        """(n, K) the chance that a clause states a kind apart from the clause before it in its sentence.
+
+        0 where not both do: ``stated`` is (n, K), whether a clause states a kind.
+        """
+        apart = np.zeros(stated.shape, np.float32)
+        at, kind = np.nonzero(stated[:-1] & stated[1:] & seen.joined[:, None])
+        if at.size:
+            hidden, hidden_bias, out, out_bias = self.apart
+            within = np.maximum(side_by_side(by_itself, seen, at, kind) @ hidden + hidden_bias, 0.0)
+            apart[at + 1, kind] = chance(within @ out + out_bias)[:, 0]
+        return apart
 
     def bearing(self, events: Sequence[tuple[str, int, int]], seen: Features) -> Array:
         """(events, 7) log odds of each sign and certainty of events, each a kind and its first and last clause."""
@@ -95,7 +114,7 @@ class Weights:
         runs, told = seen.bearing(
             [(k, *event) for k, event in zip(numbers, events, strict=True)], len(self.kinds)
         )
-        return np.asarray(runs @ self.says_runs + told @ self.says_told + self.says_kind[numbers])
+        return np.asarray(self.says_runs.sums(runs) + self.says_told.sums(told) + self.says_kind[numbers])
 
 
 def chance(odds: Array) -> Array:
@@ -103,7 +122,7 @@ def chance(odds: Array) -> Array:
     return np.asarray(0.5 + 0.5 * np.tanh(0.5 * odds))
 
 
-def _log_shares(odds: Array) -> Array:
+def log_shares(odds: Array) -> Array:
     """Logarithms of shares that add up to one in each row."""
     odds = odds - odds.max(axis=1, keepdims=True)
     return np.asarray(odds - np.log(np.exp(odds).sum(axis=1, keepdims=True)))
@@ -113,52 +132,63 @@ def in_context(by_itself: Array, joined: Array) -> Array:
     """(n, 6 + 11K + 5) what each of n clauses says, what is said around it, and where it stands.
 
     Args:
-        by_itself: (n, 1 + 2K) of each clause by itself.
+        by_itself: (n, 2 + 2K) of each clause by itself.
         joined: (n - 1,) whether a clause and the next are of one sentence.
 
     Returns:
         Its own log odds of an event, and the logarithms of its kinds' shares; then five sums of chances, of an event
         and of each kind: in the rest of its sentence, in the clause before, in the one behind, in all before and in
-        all behind, there with half the weight every ``_HALVED`` clauses; what is told of around its words, and around
-        those of all before and of all behind, summed likewise and with half the weight every ``_SOON_HALVED``; then
+        all behind, there with half the weight every four clauses; what is told of around the words of all before and
+        of all behind, summed likewise, and once more with half the weight every clause; the same of its own; then
         whether it begins and ends a sentence, the logarithm of n (at most ``_LONG``), and how far into the note it is,
         in clauses (inverse) and as a share.
     """
-    n, k = len(by_itself), by_itself.shape[1] // 2
-    shares, near = _log_shares(by_itself[:, 1 : 1 + k]), by_itself[:, 1 + k :]
+    n, k = len(by_itself), by_itself.shape[1] // 2 - 1
+    shares, near = by_itself[:, 1 : 1 + k], np.ascontiguousarray(by_itself[:, 2 + k :])
     event = chance(by_itself[:, :1])
     said = np.concatenate([event, event * np.exp(shares)], axis=1)
-    begins, ends = np.append(True, ~joined), np.append(~joined, True)
-    starts = np.flatnonzero(begins)
-    of_sentence = np.repeat(np.add.reduceat(said, starts), np.diff(np.append(starts, n)), axis=0)
-    both = np.concatenate([said, near], axis=1)
-    nothing = np.zeros_like(both[:1])
-    before, behind = np.concatenate([nothing, both[:-1]]), np.concatenate([both[1:], nothing])
-    at = np.arange(n)
-    place = np.stack([begins, ends, np.full(n, np.log(min(n, _LONG))), 1.0 / (1.0 + at), at / n], axis=1)
-    parts = (
-        by_itself[:, :1],
-        np.maximum(shares, _FLOOR),
-        of_sentence - said,
-        before[:, : 1 + k],
-        behind[:, : 1 + k],
-    )
-    summed = [fading(before), fading(behind[::-1])[::-1]]
-    summed += [fading(before[:, 1 + k :], _SOON_HALVED), fading(behind[::-1, 1 + k :], _SOON_HALVED)[::-1]]
-    return np.concatenate([*parts, *summed, near, place.astype(np.float32)], axis=1)
+    at = np.arange(n, dtype=np.float32)
+    place = np.empty((n, 5), np.float32)
+    place[0, 0] = place[-1, 1] = 1
+    place[1:, 0] = place[:-1, 1] = ~joined
+    place[:, 2] = np.log(min(n, _LONG))
+    place[:, 3] = 1 / (1 + at)
+    place[:, 4] = at / n
+    parts = (by_itself[:, :1], np.maximum(shares, _FLOOR), around(said, near, joined, _KEPT), near, place)
+    return np.concatenate(parts, axis=1)
 
 
-def fading(chances: Array, halved: float = _HALVED) -> Array:
-    """Of each row the sum of it and those before, each with the weight of the one behind it times 0.5 ** (1 / halved).
+def side_by_side(by_itself: Array, seen: Features, at: Array, kind: Array) -> Array:
+    """(p, 9) what tells whether clauses ``at`` and those behind them state each ``kind`` (p,) once or each its own.
 
-    The sums of 1, 2, 4, ... rows, until what is left out weighs less than a 250th.
+    The log odds that the second begins a statement; then of both the log odds of an event, the logarithm of the
+    kind's share, and the number of runs (how long it is); then the chance of the kind in the clause before and in the
+    one behind, 0 where they are of other sentences.
     """
-    total = chances.copy()
-    rows = 1
-    while rows < 8 * halved:
-        total[rows:] += 0.5 ** (rows / halved) * total[:-rows]
-        rows *= 2
-    return total
+    k = by_itself.shape[1] // 2 - 1
+    size = np.diff(seen.runs.first)
+
+    def share(clause: Array) -> Array:
+        return np.asarray(by_itself[clause, 1 + kind])
+
+    def said(clause: Array, joint: Array) -> Array:
+        """The chance of the kind in clauses that ``joint`` of ``seen.joined`` joins to the two; 0 outside the note."""
+        inside = (joint >= 0) & (joint < seen.joined.size)
+        clause, joint = np.where(inside, clause, 0), np.where(inside, joint, 0)
+        return np.where(inside & seen.joined[joint], chance(by_itself[clause, 0]) * np.exp(share(clause)), 0)
+
+    columns = (
+        by_itself[at + 1, 1 + k],
+        by_itself[at, 0],
+        by_itself[at + 1, 0],
+        np.maximum(share(at), _FLOOR),
+        np.maximum(share(at + 1), _FLOOR),
+        size[at],
+        size[at + 1],
+        said(at - 1, at - 1),
+        said(at + 2, at + 1),
+    )
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
 @cache
@@ -181,22 +211,27 @@ def weights() -> Weights:
 def _placed(held: dict[str, Array]) -> Weights:
     """Weights by today's ``names``: a class the tables no longer have counts nothing, nor does one that is new."""
     known = {str(name): i for i, name in enumerate(held["names"])}
-    at = [known.get(name, len(known)) for name in names()]  # the row after the last is of zeros
+    at = np.array([known.get(name, len(known)) for name in names()])  # the row after the last is of zeros
 
-    def placed(array: Array) -> Array:
-        return np.concatenate([array, np.zeros_like(array[:1])]).astype(np.float32)[at]
+    def table(name: str) -> Table:
+        return Table(held[name], held[f"{name}_scale"])
+
+    def placed(name: str) -> Table:
+        values = held[name].reshape(-1, len(known), held[name].shape[1])  # in as many blocks as there are
+        values = np.concatenate([values, np.zeros_like(values[:, :1])], axis=1)[:, at]
+        return Table(values.reshape(-1, values.shape[2]), held[f"{name}_scale"])
 
     return Weights(
         tuple(str(kind) for kind in held["kinds"]),
-        held["runs"].astype(np.float32) * held["scale"],
-        held["near_runs"].astype(np.float32) * held["near_scale"],
-        placed(held["told"]),
+        table("runs"),
+        placed("told"),
         held["bias"],
         held["hidden"],
         held["hidden_bias"],
         held["out"],
         held["out_bias"],
-        held["says_runs"].astype(np.float32) * held["says_scale"],
-        np.concatenate([placed(told) for told in held["says_told"]]),
+        (held["apart_hidden"], held["apart_hidden_bias"], held["apart_out"], held["apart_out_bias"]),
+        table("says_runs"),
+        placed("says_told"),
         held["says_kind"],
     )

@@ -152,12 +152,19 @@ def _read_words(
     offsets, last = squeezed.offsets, len(text) - 1
     waiting: list[tuple[Clause, int, int, tuple[Reading, ...]]] = []
     ignored = lexicon.mask("ignored")  # in the tables so that a longer word hides the shorter one inside it
-    at, clause = 0, clauses[0]
+    following = iter(clauses)
+    clause = next(following)
     start, stop = clause.start, clause.end
-    for last_, word in lexicon.automaton.iter_long(squeezed.text):
-        surface, readings, guarded, plain = word
+    for last_, (surface, readings, guarded, plain) in lexicon.automaton.iter_long(squeezed.text):
         end = last_ + 1
         begin = end - len(surface)
+        while begin >= stop:
+            clause = next(following, clause)
+            if clause.end == stop:
+                break
+            start, stop = clause.start, clause.end
+        if begin < start or end > stop:
+            continue
         if guarded:
             o = offsets[begin]
             if o and _continues(text[o - 1], text[o]):
@@ -165,12 +172,6 @@ def _read_words(
             o = offsets[last_]
             if o < last and _continues(text[o], text[o + 1]):
                 continue
-        while begin >= stop and at + 1 < len(clauses):
-            at += 1
-            clause = clauses[at]
-            start, stop = clause.start, clause.end
-        if begin < start or end > stop:
-            continue
         if plain is None:
             waiting.append((clause, begin, end, readings))
             continue

@@ -127,8 +127,16 @@ def test_names_inside_longer_words_are_not_names() -> None:
     assert events("CANVAS 打入了供应链。").filter(pl.col("subject") == "英伟达").is_empty()
 
 
+def test_the_shares_of_two_firms_in_one_breath_are_two_events() -> None:
+    found = events("大客户那里英维克拿了六成份额,申菱拿了两成份额,剩下的看不清。").filter(
+        pl.col("kind") == "supplier_share"
+    )
+    assert found["symbols"].to_list() == [["002837.SZ"], ["301018.SZ"]]
+    assert [magnitude["low"] for row in found["magnitudes"] for magnitude in row] == [0.6, 0.2]
+
+
 def test_a_repetition_is_folded_into_the_first_telling() -> None:
-    note = note_from_text("液冷的渗透率非常低。再说一遍,液冷的渗透率非常低。", known_at="2025-08-31")
+    note = note_from_text("液冷的渗透率非常低。这话我要说两遍。液冷的渗透率非常低。", known_at="2025-08-31")
     found = extract(note).filter(pl.col("kind") == "penetration_view")
     assert found.height == 1
     assert found["span_start"][0] == 0

@@ -79,13 +79,13 @@ def test_counting_words_are_no_amounts(text: str) -> None:
 )
 def test_time_is_resolved_against_the_note(text: str, day: str) -> None:
     told = dt.date(2025, 8, 31)
-    assert dt.date.fromisoformat(day) == (occurred_on([fold(text)], told))
+    assert dt.date.fromisoformat(day) == (occurred_on(fold(text), told))
 
 
 def test_what_is_not_dated_stays_null() -> None:
-    assert occurred_on(["整机柜推迟"], dt.date(2025, 8, 31)) is None
+    assert occurred_on("整机柜推迟", dt.date(2025, 8, 31)) is None
 
 
 def test_a_bare_month_is_the_nearest_one() -> None:
-    assert occurred_on(["11月发布"], dt.date(2025, 1, 10)) == dt.date(2024, 11, 1)
-    assert occurred_on(["2月发布"], dt.date(2025, 12, 10)) == dt.date(2026, 2, 1)
+    assert occurred_on("11月发布", dt.date(2025, 1, 10)) == dt.date(2024, 11, 1)
+    assert occurred_on("2月发布", dt.date(2025, 12, 10)) == dt.date(2026, 2, 1)

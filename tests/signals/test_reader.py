@@ -18,25 +18,15 @@ from hypothesis import strategies as st
 from data_cache.errors import StorageError
 from signals import model, reader
 from signals.extract import explain, extract, ruled
-from signals.features import COLUMNS, Array, Features, features, names, runs
+from signals.features import COLUMNS, Features, features, names, runs
 from signals.lexicon import kinds, lexicon
+from signals.loops import Array
 from signals.note import Note, note_from_text
 from signals.sentences import Scan, scan
+from signals.sums import Ones, Table
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 TOLD = "英维克拿到了谷歌的单子,月产能从五万只提到十万只。机柜没有推迟,明年要翻倍!毛利率三四十,问题是不是真的?"
-NOTHING = (
-    "runs",
-    "near",
-    "told",
-    "bias",
-    "hidden",
-    "hidden_bias",
-    "out",
-    "says_runs",
-    "says_told",
-    "says_kind",
-)
 TEXTS = st.lists(
     st.sampled_from("英维克谷歌机柜推迟没有涨了百分之三十五万,。?\n液冷a1"), min_size=1, max_size=80
 ).map("".join)
@@ -48,6 +38,14 @@ def note(text: str) -> Note:
 
 def scanned(text: str) -> Scan:
     return scan(note(text).text, lexicon(), 0)
+
+
+def whole(table: Table) -> Array:
+    return table.values * table.scale
+
+
+def columns_of(ones: Ones, row: int) -> list[int]:
+    return ones.columns[ones.first[row] : ones.first[row + 1]].tolist()
 
 
 def chances(seen: Features, held: model.Weights | None = None) -> Array:
@@ -99,13 +97,14 @@ def test_a_clause_has_the_runs_of_its_own_characters_and_no_others(text: str) ->
     if not text.strip() or not (found := scanned(text)).clauses:
         return
     seen = features(found)
-    assert seen.runs.shape == (3 * len(found.clauses), COLUMNS)
-    assert seen.told.shape == (len(found.clauses), len(names()))
+    assert seen.runs.matrix().shape == (len(found.clauses), COLUMNS)
+    assert seen.shared.matrix().shape == (2 * len(found.clauses), COLUMNS)
+    assert seen.told.matrix().shape == (len(found.clauses), len(names()))
     for i, clause in enumerate(found.clauses):
         told = Counter(column for column, _, _ in runs(found, clause))
-        assert told == Counter(seen.runs[[i]].indices.tolist())
+        assert told == Counter(columns_of(seen.runs, i))
         assert all(clause.start <= start < end <= clause.end for _, start, end in runs(found, clause))
-        named = {names()[column] for column in seen.told[[i]].indices.tolist()}
+        named = {names()[column] for column in columns_of(seen.told, i)}
         assert named - {"asked"} == set(lexicon().names(clause.mask))
 
 
@@ -115,12 +114,13 @@ def test_scores_are_the_product_the_weights_were_fitted_by(text: str) -> None:
         return
     held = model.weights()
     seen = features(found, ruled(found, 2025)[0])
-    m = len(names())
-    column = np.concatenate([held.runs, *np.split(held.told, 3, axis=1)])
-    assert column.shape[0] == COLUMNS + 3 * m
-    words = fit.rows(seen) @ column + held.bias
-    own = seen.runs[: len(found.clauses)]
-    near = [held.near[own[[i]].indices].sum(axis=0) / own[[i]].nnz ** 0.5 for i in range(len(found.clauses))]
+    k = len(held.kinds)
+    runs_, told = whole(held.runs), whole(held.told)
+    words = fit.rows(seen) @ np.concatenate([runs_[:, : 2 + k], *np.split(told, 3, axis=1)]) + held.bias
+    shares = np.exp(words[:, 1 : 1 + k]) / np.exp(words[:, 1 : 1 + k]).sum(axis=1, keepdims=True)
+    words[:, 1 : 1 + k] = np.log(shares)
+    own = [columns_of(seen.runs, i) for i in range(len(found.clauses))]
+    near = [runs_[at, 2 + k :].sum(axis=0) / len(at) ** 0.5 for at in own]
     assert np.allclose(held.by_itself(seen), np.concatenate([words, near], axis=1), atol=1e-3)
     likely = chances(seen)
     assert ((likely >= 0) & (likely <= 1)).all()
@@ -142,15 +142,14 @@ def test_the_bearing_of_an_event_is_the_product_the_weights_were_fitted_by(
     seen = features(found, ruled(found, 2025)[0])
     said = [{name: 0} if lo <= i <= hi else {} for i in range(len(found.clauses))]
     marked, _ = fit._events([fit.Read("", note(text), [mark], found, seen, said)], held.kinds)
-    column = np.concatenate([held.says_runs, held.says_told, held.says_kind])
+    column = np.concatenate([whole(held.says_runs), whole(held.says_told), held.says_kind])
     others = [(held.kinds[0], 0, 0), (name, lo, hi)]
     assert np.allclose(held.bearing(others, seen)[1], (marked @ column)[0], atol=1e-3)
 
 
 def test_one_company_reads_as_the_next_and_one_amount_as_another() -> None:
-    def own(text: str) -> list[tuple[int, float]]:
-        row = features(scanned(text)).runs[[0]]
-        return sorted(zip(row.indices.tolist(), row.data.tolist(), strict=True))
+    def own(text: str) -> list[int]:
+        return sorted(columns_of(features(scanned(text)).runs, 0))
 
     assert own("英维克拿到三成份额") == own("申菱环境拿到45%份额")
     assert own("英维克拿到三成份额") != own("英维克丢了三成份额")
@@ -169,18 +168,18 @@ def test_neighbours_are_seen_within_a_sentence_only() -> None:
 @given(st.integers(1, 70), st.data())
 def test_the_context_of_a_clause_is_what_the_clauses_around_it_say(n: int, data: st.DataObject) -> None:
     joined = np.array(data.draw(st.lists(st.booleans(), min_size=n - 1, max_size=n - 1)), np.bool_)
-    scores = np.random.default_rng(data.draw(st.integers(0, 99))).normal(0, 3, (n, 7)).astype(np.float32)
+    scores = np.random.default_rng(data.draw(st.integers(0, 99))).normal(0, 3, (n, 8)).astype(np.float32)
     event = 1 / (1 + np.exp(-scores[:, 0]))
-    kinds, near = scores[:, 1:4], scores[:, 4:]
-    shares = np.exp(kinds) / np.exp(kinds).sum(axis=1, keepdims=True)
+    scores[:, 1:4] -= np.log(np.exp(scores[:, 1:4]).sum(axis=1, keepdims=True))
+    shares, near = np.exp(scores[:, 1:4]), scores[:, 5:]
     said = np.column_stack([event, event[:, None] * shares])
     sentence = np.append(0, np.cumsum(~joined))
     seen = model.in_context(scores, joined)
     assert seen.shape == (n, 6 * 4 + 5 * 3 + 5)
     for i in range(n):
         past, future = ([way * (i - j) - 1 for j in range(n)] for way in (1, -1))  # clauses between
-        ago, ahead = ([0.5 ** (d / 4) if 0 <= d < 32 else 0.0 for d in way] for way in (past, future))
-        just, soon = ([0.5**d if 0 <= d < 8 else 0.0 for d in way] for way in (past, future))
+        ago, ahead = ([0.5 ** (d / 4) if d >= 0 else 0.0 for d in way] for way in (past, future))
+        just, soon = ([0.5**d if d >= 0 else 0.0 for d in way] for way in (past, future))
         others = [sentence[j] == sentence[i] and j != i for j in range(n)]
         beside = [[j == i + way for j in range(n)] for way in (-1, 1)]
         sums = [np.array(weights) @ said for weights in (others, *beside)]
@@ -195,7 +194,7 @@ def test_the_context_of_a_clause_is_what_the_clauses_around_it_say(n: int, data:
 
 def test_no_note_is_longer_to_the_network_than_those_it_was_taught_on() -> None:
     lengths = [
-        model.in_context(np.zeros((n, 7), np.float32), np.ones(n - 1, np.bool_))[0, -3] for n in (60, 900)
+        model.in_context(np.zeros((n, 8), np.float32), np.ones(n - 1, np.bool_))[0, -3] for n in (60, 900)
     ]
     assert np.allclose(lengths, np.log([60, 200]))
 
@@ -233,13 +232,18 @@ def test_whose_sign_it_is_is_told() -> None:
     assert set(long["rule"]) > {reader.LEARNED}
 
 
-def only_saying(kind: str, odds: float) -> model.Weights:
-    """Weights that find an event of ``kind`` in every clause, with these log odds against any other answer."""
+def only_saying(kind: str, odds: float, apart: float = -9.0) -> model.Weights:
+    """Weights that find an event of ``kind`` in every clause, with these log odds against any other answer.
+
+    ``apart`` are the log odds that the next clause tells of another.
+    """
     held = model.weights()
-    nothing = {name: np.zeros_like(getattr(held, name)) for name in NOTHING}
     said = np.zeros_like(held.out_bias)
     said[1 + held.kinds.index(kind)] = odds
-    return replace(held, out_bias=said, **nothing)
+    hidden, hidden_bias, out, out_bias = (np.zeros_like(array) for array in held.apart)
+    return replace(
+        held, out=np.zeros_like(held.out), out_bias=said, apart=(hidden, hidden_bias, out, out_bias + apart)
+    )
 
 
 def test_weights_that_are_sure_of_nothing_reject_what_rules_met() -> None:
@@ -280,14 +284,67 @@ def test_a_run_of_clauses_is_one_event_and_a_new_sentence_another() -> None:
     ]
 
 
+def test_what_is_stated_apart_is_an_event_of_its_own_within_a_sentence_too() -> None:
+    with patch.object(reader, "weights", return_value=only_saying("earnings", 9.0, apart=9.0)):
+        events = extract(note("甲甲甲甲甲,乙乙乙乙乙。丙丙丙丙丙丙"), ingested_at=NOW)
+    assert events.select("span_start", "span_end").rows() == [(0, 5), (6, 11), (12, 18)]
+
+
+def test_a_rules_event_keeps_the_words_it_was_met_by_and_leaves_what_is_stated_apart() -> None:
+    text = "今年英维克的冷板毛利率三十五个点,往后能到四十个点。"
+    both = explain(note(text))
+    assert both.select("rule", "quote").rows() == [("margin-number", text[:-1])]
+    with patch.object(reader, "weights", return_value=only_saying("gross_margin", 9.0, apart=9.0)):
+        first, second = explain(note(text)).iter_rows(named=True)
+    assert (first["rule"], first["quote"]) == ("margin-number", "今年英维克的冷板毛利率三十五个点")
+    assert (second["rule"], second["quote"]) == (reader.LEARNED, "往后能到四十个点")
+    assert all(cue["end"] <= len(first["quote"]) for cue in first["cues"])
+
+
+@given(st.integers(1, 40), st.data())
+def test_two_clauses_are_seen_side_by_side_only_in_one_sentence(n: int, data: st.DataObject) -> None:
+    held = model.weights()
+    text = "".join(
+        data.draw(st.sampled_from(["毛利率三成", "份额四成", "机柜推迟了"]))
+        + data.draw(st.sampled_from(",。"))
+        for _ in range(n)
+    )
+    seen = features(scanned(text))
+    by_itself = held.by_itself(seen)
+    stated = np.array(
+        data.draw(st.lists(st.lists(st.booleans(), min_size=35, max_size=35), min_size=n, max_size=n))
+    )
+    apart = held.anew(by_itself, stated, seen)
+    hidden, hidden_bias, out, out_bias = held.apart
+    for i in range(n):
+        for k in range(35):
+            if i == 0 or not (stated[i, k] and stated[i - 1, k] and seen.joined[i - 1]):
+                assert apart[i, k] == 0
+                continue
+
+            def said(j: int, k: int = k) -> float:
+                return float(np.exp(by_itself[j, 1 + k]) / (1 + np.exp(-by_itself[j, 0])))
+
+            row = [
+                by_itself[i, 36], by_itself[i - 1, 0], by_itself[i, 0],
+                *(max(by_itself[j, 1 + k], -12) for j in (i - 1, i)),
+                *(len(columns_of(seen.runs, j)) for j in (i - 1, i)),
+                said(i - 2) if i > 1 and seen.joined[i - 2] else 0,
+                said(i + 1) if i < n - 1 and seen.joined[i] else 0,
+            ]  # fmt: skip
+            odds = np.maximum(np.array(row) @ hidden + hidden_bias, 0) @ out + out_bias
+            assert np.isclose(apart[i, k], 1 / (1 + np.exp(-odds[0])), atol=1e-3)
+
+
 def test_weights_survive_a_class_that_is_gone_and_one_that_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
     now = model.weights()
     shifted = ("a new class", *names()[1:])
     monkeypatch.setattr(model, "names", lambda: shifted)
     later = model.weights.__wrapped__()
-    assert (later.told[0] == 0).all()
-    assert (later.says_told[:: len(names())] == 0).all()
-    assert np.array_equal(later.told[1:], now.told[1:])
+    assert (later.told.values[0] == 0).all()
+    assert (later.says_told.values[:: len(names())] == 0).all()
+    assert np.array_equal(later.told.values[1:], now.told.values[1:])
+    assert now.told.values[0].any()
 
 
 @pytest.mark.parametrize("keep", [0, 2000, -100])
@@ -302,18 +359,18 @@ def test_weights_that_are_not_whole_are_one_clear_error(keep: int, tmp_path: Pat
 
 
 def test_a_fit_on_few_notes_learns_them(tmp_path: Path) -> None:
-    """The road from corpus to file to weights: what is written is what was fitted, to a 127th of each column."""
+    """The road from corpus to file to weights: what is written is what was fitted."""
     reads = fit.load([fit.CORPUS / "notes_p.jsonl"])
     with patch.object(fit, "ENOUGH", 15):
         fitted = fit.fit(reads)
     fit.write(fitted, tmp_path / "w.npz")
-    with np.load(tmp_path / "w.npz") as held:
-        for name, whole in (("", fitted.runs), ("near_", fitted.near), ("says_", fitted.says_runs)):
-            scale = held[f"{name}scale"]
-            assert np.abs(held[f"{name}runs"] * scale - whole).max() <= scale.max() / 2 + 1e-6
+    (tmp_path / "data").mkdir()
+    (tmp_path / "w.npz").rename(tmp_path / "data" / "reader.npz")
+    with patch.object(model, "files", return_value=tmp_path):
+        held = model.weights.__wrapped__()
     by_itself = np.concatenate([fitted.by_itself(read.seen) for read in reads])
-    kinds = np.exp(by_itself[:, 1 : 1 + len(fitted.kinds)])
-    shares = kinds / kinds.sum(axis=1, keepdims=True)
+    assert np.array_equal(by_itself, np.concatenate([held.by_itself(read.seen) for read in reads]))
+    shares = np.exp(by_itself[:, 1 : 1 + len(fitted.kinds)])
     shares /= 1 + np.exp(-by_itself[:, :1])
     likely = np.concatenate([chances(read.seen, fitted) for read in reads])
     said = [s for read in reads for s in read.said]
