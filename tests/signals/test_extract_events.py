@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
+import sys
+from unittest.mock import patch
 
 import polars as pl
 import pytest
@@ -178,6 +181,23 @@ def test_several_notes_give_what_each_gives_alone() -> None:
     ]
     together = extract_all(notes, ingested_at=NOW)
     assert together.equals(pl.concat([extract(n, ingested_at=NOW) for n in notes]))
+
+
+def test_pythons_search_for_cycles_goes_on_after_a_note_and_after_one_that_fails() -> None:
+    events("NVL72 机柜推迟了。")
+    assert gc.isenabled()
+    with (
+        patch.object(sys.modules["signals.extract"], "scan", side_effect=MemoryError),
+        pytest.raises(MemoryError),
+    ):
+        events("NVL72 机柜推迟了。")
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        events("NVL72 机柜推迟了。")
+        assert not gc.isenabled(), "who turned it off turns it on"
+    finally:
+        gc.enable()
 
 
 def test_a_note_with_nothing_in_it_gives_an_empty_frame() -> None:
