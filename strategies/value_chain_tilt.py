@@ -45,7 +45,8 @@ class ValueChainTilt:
         raw = _split(companies.filter("eligible", pl.col("value_share") > 0, pl.col("exposure") > 0))
         placed = self.tilt * INVESTED * pl.col("raw").fill_null(0.0) / pl.col("total")
         book = (
-            companies.join(raw, on=["date", "symbol"], how="left")
+            # a sum of the same numbers in another order differs in its last bit
+            companies.join(raw, on=["date", "symbol"], how="left", maintain_order="left")
             .with_columns(total=pl.col("raw").sum().over("date"), equal=equal_weights(pl.col("eligible")))
             .with_columns(
                 weight=pl.when(pl.col("total") > 0)
@@ -63,11 +64,11 @@ def _split(makers: pl.LazyFrame) -> pl.LazyFrame:
         makers: date, symbol, segment, exposure, value_share; all positive.
     """
     whole = pl.col("segment") == "full_chain"
-    chains = makers.filter(whole).group_by("date").agg(chains=pl.col("exposure").sum())
+    makers = makers.sort("date", "symbol")
+    chains = makers.filter(whole).group_by("date", maintain_order=True).agg(chains=pl.col("exposure").sum())
     # what one unit of exposure makes of a link, full-chain companies taking part in it
     links = (
         makers.filter(~whole)
-        .sort("date", "symbol")
         .group_by("date", "segment", maintain_order=True)
         .agg(share=pl.col("value_share").first(), makers=pl.col("exposure").sum())
         .join(chains, on="date", how="left")
