@@ -14,7 +14,7 @@ tests/backtest/ledger.py restates them in plain Python.
 
 Nothing here is called from Python: ``backtest.kernel`` says what goes in and allocates all that comes out, and
 ``data_cache.machine_code`` keeps what numba makes of ``ENTRIES``, so that later processes need no numba. Without an
-allocation there is nothing to count (``_nrt=False``), and the code stands alone.
+allocation there is nothing to count, and the code stands alone.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from backtest.records import (
     TRANSFER,
     VOLUME_CAP,
 )
+from data_cache.machine_code import ALONE
 
 __all__ = ["ENTRIES"]
 
@@ -51,16 +52,13 @@ RATE = 100_000_000
 NEXT, BOUGHT, SHARES, ACCRUED = range(4)  # columns of a lot; ACCRUED + 0, 1, 2: tax if sold soon, later, late
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_njit = cast("Any", njit)  # its types do not know _nrt
-_PLAIN = {  # no divisor here is ever zero; and nobody calls from Python
-    "nogil": True, "error_model": "numpy", "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True,
-}  # fmt: skip
-_jit = cast("Callable[[_F], _F]", _njit(**_PLAIN))
+_njit = cast("Any", njit)  # its types do not know all of ALONE
+_jit = cast("Callable[[_F], _F]", _njit(error_model="numpy", **ALONE))  # no divisor here is ever zero
 
 
 def _signed(*arguments: str) -> Callable[[_F], _F]:
     """Compile for these arguments only: once, not again for every literal it is called with."""
-    compiled = _njit(f"({', '.join(arguments)})", **_PLAIN)
+    compiled = _njit(f"({', '.join(arguments)})", error_model="numpy", **ALONE)
     return cast("Callable[[_F], _F]", compiled)
 
 

@@ -4,11 +4,10 @@ numba's own cache would do, but to load from it numba first imports all it could
 long as the rest of a backtest; LLVM alone loads the same code in milliseconds.
 
 What is compiled is told by a module that imports no numba, here called its terms (``backtest.records``,
-``signals.sums``). It has
+``signals.loops``). It has
 
-    SOURCE      the module that does: the name of a module whose ENTRIES are numba's dispatchers, one signature each;
-                they allocate nothing, read no global but constants of the terms, have no wrappers for
-                Python, and return an integer
+    SOURCE      the name of the module that does: its ENTRIES are numba's dispatchers, one signature each, made with
+                ``ALONE``; they allocate nothing, read no global but constants of both modules, and return an integer
     ARGUMENTS   of each of those functions its arguments in their order, as numba writes their types
 
 1. ``entry``     a compiled function by its name
@@ -40,14 +39,16 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 
-__all__ = ["entry"]
+__all__ = ["ALONE", "entry"]
 
+ALONE = {"nogil": True, "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""What numba is told so that its code stands alone: nothing counted, and nothing for Python, which would name symbols
+that numba alone has."""
 # What the code may call of the C library. LLVM makes loops into calls of the first three; of what it cannot find it
 # says nothing, and calls address 0.
 _CALLED = frozenset({"memcpy", "memmove", "memset", "sqrt"})
-_CALLING = frozenset(
-    {"cos", "exp", "exp2", "log", "log10", "log2", "pow", "sin", "tan"}
-)  # LLVM's own that call others
+# LLVM's own that become calls of others
+_CALLING = frozenset({"cos", "exp", "exp2", "log", "log10", "log2", "pow", "sin", "tan"})
 _DIGEST = hashlib.sha256().digest_size
 
 

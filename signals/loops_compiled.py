@@ -8,17 +8,17 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numba import njit
 
+from data_cache.machine_code import ALONE
 from signals.loops import ARGUMENTS
 
 __all__ = ["ENTRIES"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_PLAIN = {"nogil": True, "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-_njit = cast("Any", njit)  # its types do not know all of these
+_njit = cast("Any", njit)  # its types do not know all of ALONE
 
 
 def _compiled(function: _F) -> _F:
-    return cast("_F", _njit(f"({', '.join(ARGUMENTS[function.__name__].values())})", **_PLAIN)(function))
+    return cast("_F", _njit(f"({', '.join(ARGUMENTS[function.__name__].values())})", **ALONE)(function))
 
 
 @_compiled

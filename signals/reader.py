@@ -24,7 +24,7 @@ from signals.loops import Array
 from signals.match import Candidate, subject_of
 from signals.merge import each_its_own
 from signals.model import chance, weights
-from signals.sentences import Hit, Scan
+from signals.sentences import Clause, Hit, Scan
 
 __all__ = ["LEARNED", "by_its_words", "read", "weighty_words"]
 
@@ -32,7 +32,7 @@ LEARNED = "learned"
 """In place of a rule's name where none met."""
 
 
-class Trust(NamedTuple):
+class _Trust(NamedTuple):
     """How far the weights are trusted with a note."""
 
     alone: float
@@ -45,12 +45,12 @@ class Trust(NamedTuple):
     """Whether the weights also say how an event that a rule met bears, and how sure it is."""
 
 
-TRUST = Trust(0.38, 0.25, 0.4, bearing=True)
+_TRUST = _Trust(0.38, 0.25, 0.4, bearing=True)
 """The best of a few tried on authors left out of the fit; ``apart`` on those who mark as many apart as strangers do."""
-TRUST_UNFAMILIAR = Trust(0.9, 0.001, math.inf, bearing=False)
+_TRUST_UNFAMILIAR = _Trust(0.9, 0.001, math.inf, bearing=False)
 """In notes told otherwise than those the model was taught on: there the rules are trusted more. Set with the two real
 notes in view."""
-TRUST_SHORT = Trust(TRUST.alone, TRUST_UNFAMILIAR.ruled, TRUST.apart, bearing=False)
+_TRUST_SHORT = _Trust(_TRUST.alone, _TRUST_UNFAMILIAR.ruled, _TRUST.apart, bearing=False)
 """In notes so short that nobody can say how they are told."""
 _FAMILIAR = 0.19
 """A note is familiar where of the clauses that by their own words are called events more than this share are so with 19
@@ -90,12 +90,9 @@ def read(found: Scan, met: list[Candidate], denied: list[Candidate]) -> list[Can
         if c.rule.kind in held.number:
             first, stop, *_ = found.sentences[c.sentence]
             stated[first:stop, held.number[c.rule.kind]] = False
-    apart = held.anew(by_itself, stated, seen) >= trust.apart
+    apart = np.zeros_like(stated)
     if trust.apart <= 1:
-        both = stated[:-1] & stated[1:] & seen.joined[:, None]
-        for i in np.flatnonzero(both.any(axis=1)).tolist():
-            if each_its_own(found.clauses[i], found.clauses[i + 1]):
-                apart[i + 1] |= both[i]
+        apart = _apart(held.anew(by_itself, stated, seen) >= trust.apart, stated, seen.joined, found.clauses)
     own = _alone(held.kinds, stated, apart, told, found)
     out = [c for of_kind in told.values() for c in of_kind]
     for c in out:
@@ -115,13 +112,22 @@ def _most(chances: Array, k: int, c: Candidate) -> float:
     return float(chances[c.lo : c.hi + 1, k].max()) if c.hi > c.lo else float(chances[c.lo, k])
 
 
-def _trusted(odds: Array) -> Trust:
+def _trusted(odds: Array) -> _Trust:
     """How far with a note whose clauses, by themselves, have these log odds of an event."""
     if len(odds) < _SHORT:
-        return TRUST_SHORT
+        return _TRUST_SHORT
     if int((odds > _SURE).sum()) > _FAMILIAR * int((odds > 0).sum()):
-        return TRUST
-    return TRUST_UNFAMILIAR
+        return _TRUST
+    return _TRUST_UNFAMILIAR
+
+
+def _apart(anew: Array, stated: Array, joined: Array, clauses: list[Clause]) -> Array:
+    """Where a clause states its own event of a kind that the clause before it states too: ``anew``, or of another."""
+    both = stated[:-1] & stated[1:] & joined[:, None]
+    for i in np.flatnonzero(both.any(axis=1)).tolist():
+        if each_its_own(clauses[i], clauses[i + 1]):
+            anew[i + 1] |= both[i]
+    return anew
 
 
 def _alone(

@@ -160,7 +160,7 @@ def _read_words(
         begin = end - len(surface)
         while begin >= stop:
             clause = next(following, clause)
-            if clause.end == stop:
+            if clause.end == stop:  # the last
                 break
             start, stop = clause.start, clause.end
         if begin < start or end > stop:

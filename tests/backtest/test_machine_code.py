@@ -86,8 +86,8 @@ def test_code_that_calls_what_a_later_process_would_not_find_is_refused(
     (tmp_path / "calls_sine.py").write_text(
         "import numpy as np\n"
         "from numba import njit\n"
-        "plain = dict(nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)\n"
-        "@njit('(f8[::1],)', **plain)\n"
+        "from data_cache.machine_code import ALONE\n"
+        "@njit('(f8[::1],)', **ALONE)\n"
         "def wave(x):\n"
         "    x[0] = np.sin(x[0])\n"
         "    return 0\n"

@@ -4,9 +4,9 @@
     python tests/signals/fit.py --held-out   leave a fifth of the authors out in turn, print scores only (eighteen)
 
 1. ``load``        corpus → notes scanned, rules met, each clause with the marks it is at least half of
-2. ``strangers``   fits that have not seen an author read him: event or not; which kind if one
-3. ``fit``         the same by all notes; the clauses around, by 2; sign and certainty of marked events
-4. ``write``       to integers of eight bits with one scale a column
+2. ``strangers``   fits that have not seen an author read him: event or not; which kind if one; whether it begins there
+3. ``fit``         the same by all notes; the clauses around, and where one statement ends, by 2; sign and certainty
+4. ``write``       tables in eight bits a weight with one scale a column, networks as they are
 
 A passage is a note of one or two sentences. Whatever a reader would have to look up is in corpus/README.md.
 """
