@@ -39,7 +39,7 @@ class Candidate:
     denied: bool = False  # the text unsays it: a delay that did not happen
     likely: float | None = None  # the chance signals.reader gives it; None where it does not know the kind
     borne_by: str = "rule"  # or "model": what its polarity and certainty are read by
-    odds: Any = None  # (clauses, 1 + 2K) what signals.model makes of each of its clauses by itself
+    odds: Any = None  # (clauses, 2 + 2K) what signals.model makes of each of its clauses by itself
     repeats: list[tuple[int, int]] = field(default_factory=list)  # clause windows that say it again
 
 
