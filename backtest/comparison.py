@@ -19,7 +19,7 @@ from backtest import statistics as st
 from backtest.attribution import attribute, events_behind, quotes
 from backtest.result import Backtest, Inputs, load, run_on
 from data_cache.errors import NoData, UsageError
-from signals.scores import contributions
+from signals.scoring import contributions
 
 if TYPE_CHECKING:
     from backtest.execution import Execution

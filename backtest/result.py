@@ -20,6 +20,7 @@ from backtest import card as _card
 from data_cache.database import reading
 from data_cache.errors import AshareError, NoData, UsageError
 from data_cache.universe import load_universe
+from signals.novelty import first_told
 
 if TYPE_CHECKING:
     import vectorbt as vbt
@@ -151,7 +152,8 @@ def load(
 ) -> Inputs:
     """Read once what all ``strategies`` need: one market, one panel with the union of their event kinds.
 
-    ``events`` stands in for the stored ones (``backtest.sensitivity`` moves their dates).
+    ``events`` stands in for the stored ones (``backtest.sensitivity`` moves their dates); of either the first telling
+    counts (``signals.novelty``).
     """
     from backtest import market as _market
     from strategies import build_panel
@@ -185,7 +187,7 @@ def load(
             )
         begin, stop = max(begin, first), min(stop, last)
         kinds = sorted({kind for s in strategies for kind in s.kinds})
-        known = store.events() if events is None else events
+        known = first_told(store.events() if events is None else events)
         return Inputs(
             market=_market.load(store, held, begin, stop, gaps=gaps, bars=bars),
             panel=build_panel(

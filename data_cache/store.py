@@ -483,8 +483,8 @@ class Store:
     def put_note(self, note: NoteLike | Mapping[str, object] | pl.DataFrame) -> Written:
         """Store a note.
 
-        An earlier reading of the same text file (the same path, else the same id before its hash) whose content
-        differs is withdrawn together with its events.
+        An earlier reading of the same file (the same path, kept whole; of notes without one the same id before its
+        hash) whose content differs is withdrawn together with its events.
         """
         table = TABLES["notes"]
         frame = _note_frame(note)
@@ -492,11 +492,12 @@ class Store:
             done = transaction.put(table, frame)
             live = query(connection, "SELECT note_id, path, sha256 FROM notes")
             row = frame.row(0, named=True)
-            stem = row["note_id"].rpartition("-")[0]
-            gone = live.filter(
-                pl.col("sha256") != row["sha256"],
-                (pl.col("path") == row["path"]) | (pl.col("note_id").str.replace(r"-[^-]*$", "") == stem),
-            )
+            if row["path"] is None:
+                stem = row["note_id"].rpartition("-")[0]
+                same = pl.col("path").is_null() & (pl.col("note_id").str.replace(r"-[^-]*$", "") == stem)
+            else:
+                same = pl.col("path") == row["path"]
+            gone = live.filter(pl.col("sha256") != row["sha256"], same)
             events = query(connection, "SELECT event_id, source FROM events")
             events = events.filter(pl.col("source").is_in(gone["note_id"].to_list()))
             _withdraw(transaction, TABLES["events"], events)
@@ -588,7 +589,10 @@ def _note_frame(note: NoteLike | Mapping[str, object] | pl.DataFrame) -> pl.Data
     columns = TABLES["notes"].columns()
     get = note.get if isinstance(note, Mapping) else lambda name: getattr(note, name, None)
     row = {name: get(name) for name in columns}
-    return pl.DataFrame([{**row, "ingested_at": row["ingested_at"] or _now()}], schema=columns)
+    row["ingested_at"] = row["ingested_at"] or _now()
+    if row["path"] is not None:
+        row["path"] = str(Path(str(row["path"])).absolute())
+    return pl.DataFrame([row], schema=columns)
 
 
 def _basis(basis: str) -> str:

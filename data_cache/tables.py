@@ -97,7 +97,7 @@ TABLES: dict[str, Table] = {
               sessions=True, witnessed=True),
         Table("calendar", "Calendar", ("date",), "calendar_revisions", "date"),
         Table("events", "Events", ("event_id",), "event_revisions", unversioned=("ingested_at",)),
-        Table("notes", "Notes", ("note_id",), "note_revisions", unversioned=("ingested_at", "path")),
+        Table("notes", "Notes", ("note_id",), "note_revisions", unversioned=("ingested_at",)),
     )
 }  # fmt: skip
 

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from signals.clock import decision_dates, known_at_from
-    from signals.extract import explain, extract
+    from signals.extraction import explain, extract
     from signals.note import Note, find_notes, note_from_text, read_note
-    from signals.novelty import drop_told
-    from signals.scores import contributions, scores, weights
-    from signals.timeline import read_timeline, timeline
+    from signals.novelty import first_told
+    from signals.public_timeline import read_timeline, timeline
+    from signals.scoring import contributions, scores, weights
 
 __all__ = [
     "Note",
     "contributions",
     "decision_dates",
-    "drop_told",
     "explain",
     "extract",
     "find_notes",
+    "first_told",
     "known_at_from",
     "note_from_text",
     "read_note",
@@ -32,11 +32,11 @@ __all__ = [
 
 _HOMES = {
     "clock": ("decision_dates", "known_at_from"),
-    "extract": ("explain", "extract"),
+    "extraction": ("explain", "extract"),
     "note": ("Note", "find_notes", "note_from_text", "read_note"),
-    "novelty": ("drop_told",),
-    "scores": ("contributions", "scores", "weights"),
-    "timeline": ("read_timeline", "timeline"),
+    "novelty": ("first_told",),
+    "scoring": ("contributions", "scores", "weights"),
+    "public_timeline": ("read_timeline", "timeline"),
 }
 
 

@@ -32,7 +32,7 @@ def annotated_html(note: Note, events: pl.DataFrame, explained: pl.DataFrame | N
     import jinja2
 
     if explained is None:
-        from signals.extract import explain
+        from signals.extraction import explain
 
         explained = explain(note)
     why = {row["event_id"]: row for row in explained.iter_rows(named=True)}

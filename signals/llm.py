@@ -26,7 +26,7 @@ import polars as pl
 
 from data_cache.errors import ProvidersFailed, UsageError
 from data_cache.schemas import CERTAINTIES, Events
-from signals.extract import attributes
+from signals.extraction import attributes
 from signals.lexicon import kinds
 
 if TYPE_CHECKING:
@@ -257,7 +257,7 @@ def _fault(raw: Any, note: Note, start: int, end: int) -> str:
 
 
 def _row(raw: dict[str, Any], at: int, note: Note, where: Settings, now: dt.datetime) -> dict[str, Any]:
-    from signals.scores import weights
+    from signals.scoring import weights
 
     kind, end = raw["kind"], at + len(raw["quote"])
     told = hashlib.sha256(f"{note.sha256}:{kind}:{at}:{end}:{where.extractor}".encode()).hexdigest()[:16]

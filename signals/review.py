@@ -186,6 +186,6 @@ def _added(note: Note, correction: dict[str, str], now: dt.datetime) -> dict[str
 
 
 def _strength(kind: str) -> float:
-    from signals.scores import weights
+    from signals.scoring import weights
 
     return float(dict(weights().select("kind", "weight").iter_rows()).get(kind, 0.0))

@@ -3,7 +3,7 @@
 1. ``_grid``         the sessions asked for, from each symbol's first bar on
 2. ``_prices``       adjusted bars laid on it; the close carried over suspended sessions
 3. ``_value_share``  what notes known by then say each link of the chain is worth
-4. ``signals``       ``score_KIND`` and ``new_KIND`` columns from ``signals.scores``
+4. ``signals``       ``score_KIND`` and ``new_KIND`` columns from ``signals.scoring``
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import polars as pl
 from data_cache.errors import NoData, UnknownName, UsageError
 from data_cache.universe import load_universe
 from signals.clock import decided_by
-from signals.scores import news, scores, weights
+from signals.novelty import first_told
+from signals.scoring import news, scores, weights
 
 if TYPE_CHECKING:
     from data_cache.store import Store
@@ -51,7 +52,7 @@ def build_panel(
         universe: name of a table of ``data_cache.universe``.
         symbols: only these of the universe; None for all.
         warmup: sessions before ``start`` to begin with.
-        events: in place of the stored ones.
+        events: in place of the first tellings of the stored ones (``signals.novelty``).
         bars: ``store.bars`` of these symbols, where they are in hand already.
 
     Returns:
@@ -77,7 +78,7 @@ def build_panel(
         bars,
         store.factors(held) if bars["basis"][0] == "raw" else None,
         store.calendar(),
-        store.events(kinds=[*kinds, "value_share"]) if events is None else events,
+        first_told(store.events(kinds=[*kinds, "value_share"])) if events is None else events,
         table,
         kinds=kinds,
         start=start,

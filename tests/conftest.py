@@ -32,7 +32,7 @@ def sample_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sample store with the sample notes' events; made once, to be read only."""
     from data_cache import sample
     from data_cache.store import Store
-    from signals.extract import extract
+    from signals.extraction import extract
     from signals.note import read_note
 
     path = tmp_path_factory.mktemp("sample") / "sample.duckdb"

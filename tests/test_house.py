@@ -26,6 +26,18 @@ def test_imports_go_one_way() -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_module_hides_a_public_name(package: str) -> None:
+    """Python gives a package its imported modules as attributes: extract would be a function once, then a module."""
+    code = (
+        f"import importlib, pkgutil, types, {package} as p\n"
+        "for module in pkgutil.walk_packages(p.__path__, p.__name__ + '.'):\n"
+        "    importlib.import_module(module.name)\n"
+        "print([name for name in p.__all__ if isinstance(getattr(p, name), types.ModuleType)])"
+    )
+    assert _python(code) == "[]\n"
+
+
 def test_the_packages_are_ours_and_not_the_index_s() -> None:
     # All four names exist on the package index: a wrong install would shadow ours silently.
     code = f"import json, importlib; print(json.dumps([importlib.import_module(p).__file__ for p in {PACKAGES!r}]))"

@@ -32,7 +32,7 @@ def demo(
     from backtest.comparison import compare
     from data_cache import sample
     from data_cache.store import Store
-    from signals.extract import extract
+    from signals.extraction import extract
     from signals.note import read_note
     from strategies import ALL
 

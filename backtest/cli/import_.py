@@ -100,7 +100,7 @@ def _read(path: Path, **how: str | None) -> tuple[Table, ...]:
     """One file's tables; a table of dated events goes to the timeline's own reader."""
     if str(path) == "timeline" and not path.exists():
         from data_cache.files import Table
-        from signals.timeline import timeline
+        from signals.public_timeline import timeline
 
         events = timeline()
         return (Table(path, "events", events, "timeline", None, ("the dated events this library ships",)),)
@@ -111,7 +111,7 @@ def _read(path: Path, **how: str | None) -> tuple[Table, ...]:
         return read_table(path, **how)
     headings = set(read_raw(path).headings)
     if "event_id" in headings and not {"strength", "certainty", "known_at"} <= headings:
-        from signals.timeline import read_timeline
+        from signals.public_timeline import read_timeline
 
         events = read_timeline(path)
         return (Table(path, "events", events, events["source"][0], None, ("a timeline of dated events",)),)

@@ -35,7 +35,7 @@ def extract(
     A note must say when it became knowable, by --known-at or in its front matter (published_at between two
     lines of ---). Notes that have not changed are skipped; a changed note's events replace its earlier ones,
     which stay readable as of then. Corrections in NOTE.review.csv win. What another note told within the 30 days
-    before is left out: the first telling counts, so extract older notes first (one run does).
+    before counts once, where it was told first, whichever of them was read first.
 
     One note: `ashare extract call.txt --known-at 2025-08-31T15:00+08:00`
 
@@ -115,30 +115,54 @@ def _list_refused(refused: list[AshareError]) -> str:
 def _store_all(
     store: Store, notes: list[Note], where: Settings | None, refused: list[AshareError], common: Common
 ) -> list[dict[str, Any]]:
+    import dataclasses
+
     from rich.progress import Progress
 
-    from signals.extract import EXTRACTOR
+    from signals.extraction import EXTRACTOR
 
     known = {row["note_id"]: row for row in store.notes().iter_rows(named=True)}
+    read = {row["sha256"]: (note_id, row["path"]) for note_id, row in known.items()}
     made_by = dict(store.events().select("source", "extractor").unique("source").iter_rows())
     extractor = where.extractor if where else EXTRACTOR
     console = progress_console(common)
     done: list[dict[str, Any]] = []
-    ids = set(known)
-    notes = sorted(notes, key=lambda n: (n.published_at, n.note_id))  # the first telling counts
     with Progress(
         console=console, disable=common.quiet or len(notes) < 3 or not console.is_terminal
     ) as progress:
         for note in progress.track(notes, description="reading notes"):
             try:
+                twin, path = read.setdefault(note.sha256, (note.note_id, note.path))
+                if twin != note.note_id:
+                    if path is not None and Path(path).exists():
+                        done.append({"note": note.note_id, "status": f"copy of {twin}", "events": 0})
+                        continue
+                    note = dataclasses.replace(note, note_id=twin)  # noqa: PLW2901 - the file was moved or renamed
+                    store.put_note(note)
                 stored = known.get(note.note_id)
-                done.append(_store_one(store, note, where, extractor, stored, made_by, ids, common))
-                ids.add(note.note_id)
+                done.append(_store_one(store, note, where, extractor, stored, made_by, common))
             except UsageError as error:  # a correction beside the note that cannot be made
                 if len(notes) == 1:
                     raise
                 refused.append(error)
+    _say_repeated(store, done, common)
     return done
+
+
+def _say_repeated(store: Store, done: list[dict[str, Any]], common: Common) -> None:
+    from signals.novelty import first_told
+
+    stored = store.events()
+    repeated = dict(stored["source"].value_counts().iter_rows())
+    for source, count in first_told(stored)["source"].value_counts().iter_rows():
+        repeated[source] -= count
+    for one in done:
+        if one["events"] and (again := repeated[one["note"]]):
+            say(
+                common,
+                f"{one['note']}: {again} of its {one['events']} events were told by an earlier note within the month; "
+                "they count there",
+            )
 
 
 def _store_one(
@@ -148,11 +172,9 @@ def _store_one(
     extractor: str,
     stored: dict[str, Any] | None,
     made_by: dict[str, str],
-    known: set[str],
     common: Common,
 ) -> dict[str, Any]:
-    from signals.extract import extract as extract_rules
-    from signals.novelty import drop_told
+    from signals.extraction import extract as extract_rules
     from signals.review import apply_review, has_review, read_review, review_path
 
     same = stored is not None and all(
@@ -176,14 +198,6 @@ def _store_one(
         events = told.events
         if has_review(note):
             events = apply_review(events, note, read_review(review_path(note)), dt.datetime.now(dt.UTC))
-    told_before = 0
-    if others := known - {note.note_id}:
-        events, told_before = drop_told(events, store.events(sources=list(others)))
-    if told_before:
-        say(
-            common,
-            f"{note.note_id}: {told_before} events were told by an earlier note within the month; left out",
-        )
     if not same:
         store.put_note(note)
     written = store.put_events(events, sources=[note.note_id])
@@ -207,7 +221,7 @@ def events(
     limit: int = 50,
     common: Common = Common(),  # noqa: B008 - frozen
 ) -> int:
-    """List events, those of your notes beside the shipped timeline of public ones.
+    """List events, those of your notes beside the shipped timeline of public ones; of a repetition the first telling.
 
     Everything known since July, of one kind: `ashare events --kind rack_delay --since 2025-07-01`
 
@@ -236,6 +250,10 @@ def events(
     if explain is not None:
         return _explain(store, *explain, common)
     found = _all_events(store)
+    if note is None and source is None:
+        from signals.novelty import first_told
+
+        found = first_told(found)
     if kind:
         from signals.lexicon import kinds
 
@@ -284,7 +302,7 @@ def _all_events(store: Store | None) -> pl.DataFrame:
     """Stored events and, marked as not imported, those of the shipped timeline that are not among them."""
     import polars as pl
 
-    from signals.timeline import timeline
+    from signals.public_timeline import timeline
 
     shipped = timeline().with_columns(source=pl.lit("timeline (not imported)"))
     if store is None:
@@ -358,7 +376,8 @@ def _explain(store: Store | None, symbol: str, date: str, common: Common) -> int
 
     from data_cache.symbols import Symbol
     from data_cache.universe import load_universe
-    from signals.scores import contributions
+    from signals.novelty import first_told
+    from signals.scoring import contributions
 
     if store is None:
         raise NoData("no store, so no calendar of sessions; `ashare import` or `ashare refresh` makes one")
@@ -366,10 +385,8 @@ def _explain(store: Store | None, symbol: str, date: str, common: Common) -> int
     universe = load_universe("sample" if store.is_sample else "liquid_cooling")
     if name not in universe["symbol"].to_list():
         raise UnknownName("symbol of the universe", name, universe["symbol"].to_list())
-    found, calendar = (
-        store.events(),
-        store.calendar(),
-    )  # what a strategy reads, so not the unimported timeline
+    # what a strategy reads, so not the unimported timeline
+    found, calendar = first_told(store.events()), store.calendar()
     if day not in set(calendar.to_list()):
         raise UsageError(f"{day} is no trading session, so no decision is taken on it; give a session")
     parts = contributions(found, calendar, universe, start=day, end=day).filter(pl.col("symbol") == name)

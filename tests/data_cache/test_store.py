@@ -393,7 +393,11 @@ def test_a_note_read_anew_replaces_its_events(store: Store) -> None:
 def test_another_note_of_another_file_stays(store: Store) -> None:
     store.put_note(note("a-11111111", "one", "a.txt"))
     store.put_note(note("b-22222222", "two", "b.txt"))
-    assert store.notes().height == 2
+    store.put_note(note("a-33333333", "three", "old/a.txt"))
+    store.put_note(note("a-44444444", "four"))  # read from no file
+    assert store.notes().height == 4
+    store.put_note(note("a-55555555", "five", str(Path("a.txt").absolute())))  # the first again, changed
+    assert sorted(store.notes()["text"]) == ["five", "four", "three", "two"]
 
 
 # ---------------------------------------------------------------------- failures

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from data_cache.schemas import Events
-from signals.extract import explain, extract, extract_all
+from signals.extraction import explain, extract, extract_all
 from signals.lexicon import kinds, lexicon
 from signals.note import note_from_text
 
@@ -108,6 +108,29 @@ def test_companies_become_symbols_and_parts_become_segments() -> None:
     assert share["magnitudes"] == [{"quantity": "value_share", "unit": "fraction", "low": 0.2, "high": 0.2}]
 
 
+def test_what_a_firm_won_its_rivals_did_not() -> None:
+    row = only("英维克拿到了谷歌TPU的CDU订单,金额大概6亿元。", "supplier_win")
+    assert (row["symbols"], row["segments"]) == (["002837.SZ"], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "amounts"),
+    [
+        (
+            "冷板占整柜价值量的20%,单价比GB200高大约30%。",
+            "value_share",
+            [("value_share", 0.2), ("change", 0.3)],
+        ),
+        ("冷板的毛利率降了三个点。", "gross_margin", [("change", 0.03)]),
+        ("冷板的毛利率降到三十个点。", "gross_margin", [("gross_margin", 0.3)]),
+        ("英维克在谷歌的份额至少三成。", "supplier_share", [("supplier_share", 0.3)]),
+    ],
+)
+def test_by_how_much_is_not_how_much(text: str, kind: str, amounts: list[tuple[str, float]]) -> None:
+    found = events(text).filter(pl.col("kind") == kind)["magnitudes"].to_list()
+    assert [(m["quantity"], m["low"]) for of_event in found for m in of_event] == amounts
+
+
 def test_a_buyers_news_bears_on_those_who_sell_to_it() -> None:
     row = only("寒武纪的 690 推迟了。", "chip_delay")
     assert (row["symbols"], row["segments"]) == ([], [])
@@ -187,7 +210,7 @@ def test_pythons_search_for_cycles_goes_on_after_a_note_and_after_one_that_fails
     events("NVL72 机柜推迟了。")
     assert gc.isenabled()
     with (
-        patch.object(sys.modules["signals.extract"], "scan", side_effect=MemoryError),
+        patch.object(sys.modules["signals.extraction"], "scan", side_effect=MemoryError),
         pytest.raises(MemoryError),
     ):
         events("NVL72 机柜推迟了。")

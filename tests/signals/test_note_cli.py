@@ -6,10 +6,12 @@ import datetime as dt
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from backtest.cli import main
 from data_cache.store import Store
+from signals.novelty import first_told
 
 TEXT = "去年 NVL72 机柜推迟了。英维克已经打入英伟达的供应链。"
 
@@ -138,16 +140,85 @@ def test_a_correction_made_later_is_taken_up(
     assert Store.open(db).events()["kind"].to_list() == ["supplier_win"]
 
 
-def test_what_an_earlier_note_told_is_left_out(
+def counted(db: Path) -> list[str]:
+    return sorted(first_told(Store.open(db).events())["kind"])
+
+
+def test_what_an_earlier_note_told_counts_once(
     db: Path, call: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     again = call.parent / "again.txt"
     again.write_text(f"---\npublished_at: 2025-09-10\n---\n{TEXT}液冷的渗透率非常低。", encoding="utf-8")
     code, out, err = run(capsys, "extract", call.parent, "--known-at", "2025-08-31", "--json")
     assert code == 0
-    assert [d["events"] for d in json.loads(out)["notes"]] == [2, 1]
-    assert "told by an earlier note" in " ".join(err.split())
-    assert sorted(Store.open(db).events()["kind"]) == ["penetration_view", "rack_delay", "supplier_win"]
+    assert [d["events"] for d in json.loads(out)["notes"]] == [3, 2]
+    assert "2 of its 3 events were told by an earlier note" in " ".join(err.split())
+    assert counted(db) == ["penetration_view", "rack_delay", "supplier_win"]
+    listed = as_json(capsys, "events", "--since", "2025-08-30", "--until", "2025-09-10")["events"]
+    ours = [e["source"].partition("-")[0] for e in listed if not e["source"].startswith("timeline")]
+    assert ours == ["call", "call", "again"]
+    assert len(as_json(capsys, "events", "--note", "again")["events"]) == 3
+
+
+def test_a_note_read_again_is_not_told_by_its_own_earlier_version(
+    db: Path, call: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_json(capsys, "extract", call, "--known-at", "2025-08-31")
+    call.write_text(f"{TEXT}液冷的渗透率非常低。", encoding="utf-8")
+    as_json(capsys, "extract", call, "--known-at", "2025-08-31")
+    assert counted(db) == ["penetration_view", "rack_delay", "supplier_win"]
+
+
+def test_two_files_of_one_name_are_two_notes(
+    db: Path, call: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others = [call.parent / "2025" / "call.txt", call.parent / "call.md"]
+    others[0].parent.mkdir()
+    others[0].write_text("液冷的渗透率非常低。", encoding="utf-8")
+    others[1].write_text("冷板的毛利率在三十个点。", encoding="utf-8")
+    for status in ("new", "unchanged"):
+        done = as_json(capsys, "extract", call.parent, "--known-at", "2025-08-31")["notes"]
+        assert [d["status"] for d in done] == [status] * 3
+    assert counted(db) == ["gross_margin", "penetration_view", "rack_delay", "supplier_win"]
+
+
+def test_the_store_holds_the_same_whatever_was_read_first(
+    db: Path, call: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first telling that is rejected gives way to the second, though that note has not changed."""
+    again = call.parent / "again.txt"
+    again.write_text(f"---\npublished_at: 2025-09-10\n---\n{TEXT}液冷的渗透率非常低。", encoding="utf-8")
+    args = ("extract", call.parent, "--known-at", "2025-08-31")
+    as_json(capsys, *args)
+    first = first_told(Store.open(db).events()).filter(pl.col("kind") == "supplier_win")
+    assert first["source"].str.starts_with("call").to_list() == [True]
+    Path(f"{call}.review.csv").write_text(
+        f"event_id,action,who,when\n{first['event_id'][0]},reject,LI,2025-09-01\n", encoding="utf-8"
+    )
+    as_json(capsys, *args)
+    told = first_told(Store.open(db).events()).filter(pl.col("kind") == "supplier_win")
+    assert told["source"].str.starts_with("again").to_list() == [True]
+    monkeypatch.setenv("ASHARE_DB", str(tmp_path / "fresh.duckdb"))
+    as_json(capsys, *args)
+    ids = [sorted(Store.open(path).events()["event_id"]) for path in (db, tmp_path / "fresh.duckdb")]
+    assert ids[0] == ids[1]
+
+
+def test_a_copy_is_read_once_and_a_moved_file_stays_the_note_it_was(
+    db: Path, call: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ("extract", call.parent, "--known-at", "2025-08-31")
+    as_json(capsys, *args)
+    (name,) = Store.open(db).notes()["note_id"]
+    copy = call.with_name("copy.txt")
+    copy.write_bytes(call.read_bytes())
+    done = as_json(capsys, *args)["notes"]
+    assert sorted(d["status"] for d in done) == [f"copy of {name}", "unchanged"]
+    call.unlink()
+    assert [d["note"] for d in as_json(capsys, *args)["notes"]] == [name]
+    copy.write_text("液冷的渗透率非常低。", encoding="utf-8")
+    as_json(capsys, *args)
+    assert counted(db) == ["penetration_view"]
 
 
 def test_events_lists_notes_beside_the_timeline_and_filters(
@@ -221,7 +292,7 @@ def test_explain_shows_events_that_sum_to_the_score(
     db: Path, call: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from data_cache.universe import load_universe
-    from signals.scores import scores
+    from signals.scoring import scores
 
     as_json(capsys, "extract", call, "--known-at", "2025-08-31")
     told = as_json(capsys, "events", "--explain", "002837.SZ", "2025-09-05")

@@ -10,7 +10,7 @@ import pytest
 
 from data_cache.errors import UnknownName, UsageError
 from signals.annotated_html import annotated_html
-from signals.extract import extract
+from signals.extraction import extract
 from signals.note import Note, read_note
 from signals.review import review_path
 

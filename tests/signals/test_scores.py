@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from data_cache.errors import UnknownName, UsageError
 from data_cache.schemas import Events
 from signals.clock import SHANGHAI
-from signals.scores import CERTAINTY_WEIGHTS, HORIZON, contributions, news, scores, weights
+from signals.scoring import CERTAINTY_WEIGHTS, HORIZON, contributions, news, scores, weights
 
 SESSIONS = [d for n in range(420) if (d := dt.date(2024, 1, 1) + dt.timedelta(n)).weekday() < 5]
 CALENDAR = pl.Series(SESSIONS)

@@ -15,8 +15,8 @@ from data_cache.calendar import xshg_sessions
 from data_cache.errors import UsageError
 from data_cache.schemas import Events
 from signals.clock import decision_dates, first_fill, known_at_from
-from signals.scores import weights
-from signals.timeline import read_timeline, timeline
+from signals.public_timeline import read_timeline, timeline
+from signals.scoring import weights
 
 SHIPPED = files("signals").joinpath("data", "timeline.csv")
 

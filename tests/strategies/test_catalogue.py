@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from data_cache.errors import UnknownName, UsageError
-from signals.scores import weights
+from signals.scoring import weights
 from strategies import ALL, AsicAdoptionDrift, LeaderSatellites, Momentum, describe, make
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import datetime as dt
 import gc
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -65,6 +66,14 @@ _NAMES = {
     "num_times": "multiple", "num_rate": "rate", "num_bp": "rate_change", "num_voltage": "voltage",
 }  # fmt: skip
 _BARE = {"gross_margin": ("fraction", 0.01)}  # 毛利率三四十 is in per cent, though nobody says so
+_OF_A_FIRM = frozenset({
+    "supplier_share", "supplier_certification", "supplier_win", "supplier_position", "earnings", "recommendation",
+})  # fmt: skip
+_CHANGE = re.compile(
+    r"(?<![至最不])(?:[高低贵多少]|便宜|[上下]?[涨降跌滑调]|增长?|增加|提[升高]|回[升落]|减少?|缩|掉|砍)(?:[了出掉去]|幅)?"
+    r"(?:大约|大概|差不多|将近|接近|至少|约|近|超)?$"
+)
+"""What stands before an amount that says by how much something changed or differs, not how much it is."""
 _DEMAND = frozenset({
     "power_threshold", "penetration_view", "asic_adoption", "rack_adoption", "rack_delay", "rack_ramp",
     "chip_delay", "chip_launch", "chip_demand", "capex_guidance", "policy_pue", "ai_launch",
@@ -102,7 +111,7 @@ def extract_all(notes: Iterable[Note], *, ingested_at: dt.datetime | None = None
     events = _frame(rows)
     for note in reviewed:
         events = apply_review(events, note, read_review(review_path(note)), now)
-    return Events.validate(events, cast=True)
+    return Events.validate(events)
 
 
 @contextmanager
@@ -228,7 +237,7 @@ def _frame(rows: list[tuple[Any, ...]]) -> pl.DataFrame:
 
 @cache
 def _strengths() -> dict[str, float]:
-    from signals.scores import weights
+    from signals.scoring import weights
 
     return dict(weights().select("kind", "weight").iter_rows())
 
@@ -314,6 +323,8 @@ def _reach(c: Candidate, found: Scan, lex: Lexicon) -> tuple[list[str], list[str
             rivals |= dict.fromkeys(entity.segments)
         else:
             segments |= dict.fromkeys(entity.segments)
+    if symbols and c.rule.kind in _OF_A_FIRM:
+        return list(symbols), []  # what a firm won its rivals did not
     if not symbols and not segments and not demand:
         segments = rivals
     return list(symbols), list(segments)
@@ -335,6 +346,10 @@ def _magnitudes(c: Candidate, found: Scan) -> list[dict[str, Any]]:
             name = _QUANTITY.get((c.rule.kind, q.cls)) or _NAMES.get(q.cls)
             if name is None:
                 continue
+            if q.cls == "num_pct" and _CHANGE.search(
+                found.squeezed.text, max(clause.start, q.start - 8), q.start
+            ):
+                name = "change"
             unit, factor = (
                 (q.unit, 1.0)
                 if q.unit

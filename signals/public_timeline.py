@@ -25,7 +25,7 @@ from data_cache.schemas import CERTAINTIES, Events
 from data_cache.symbols import Symbol
 from data_cache.universe import SEGMENTS
 from signals.clock import known_at_from
-from signals.scores import weights
+from signals.scoring import weights
 
 __all__ = ["COLUMNS", "read_timeline", "timeline"]
 
