@@ -2,9 +2,9 @@
 
 ``export`` writes one folder a table (``bars/year=2024/*.parquet`` where it has dates, one file where it has none)
 that polars, DuckDB and pandas read as they are, and ``manifest.json`` with the number of rows in each. Revisions,
-puts and the quarantine are in it, so ``restore`` gives a store that answers every question the same, snapshots
-included. Both work in a temporary place and move it in with one rename: a half-written export or store never
-carries the real name.
+puts, the quarantine and the log of refreshes are in it, so ``restore`` gives a store that answers every question the
+same, snapshots included, and whose next refresh goes on from the last. Both work in a temporary place and move it in
+with one rename: a half-written export or store never carries the real name.
 """
 
 from __future__ import annotations
@@ -86,7 +86,12 @@ def restore(directory: Path, path: Path) -> dict[str, int]:
         raise UsageError(
             f"{path} exists; an export is restored into a new file: name one with --db or ASHARE_DB"
         )
-    manifest = json.loads((directory / _MANIFEST).read_text(encoding="utf-8"))
+    try:
+        manifest = json.loads((directory / _MANIFEST).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise StorageError(
+            f"{directory / _MANIFEST} is damaged ({error}); make the export again, or use another copy"
+        ) from None
     if manifest.get("version") != str(VERSION):
         raise UsageError(
             f"{directory} has format {manifest.get('version')} and this program reads format {VERSION}; "
@@ -147,6 +152,11 @@ def _write(connection: duckdb.DuckDBPyConnection, name: str, folder: Path) -> in
 
 def _read(connection: duckdb.DuckDBPyConnection, name: str, folder: Path) -> None:
     columns = _columns(connection, name)
+    if not columns:
+        raise UsageError(
+            f"{folder} holds a table {name!r} that this program does not know; restore it with the program that "
+            "wrote it"
+        )
     chosen = ", ".join(
         f"{SYMBOL_CODE} AS symbol" if column == "symbol" and kind == "INTEGER" else f'"{column}"'
         for column, kind in columns.items()

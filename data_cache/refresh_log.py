@@ -18,17 +18,9 @@ from typing import Any
 import duckdb
 
 from data_cache.database import reading, writing
+from data_cache.tables import REFRESH_LOG
 
 __all__ = ["Check", "checks", "record", "record_run", "runs"]
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS refresh_checks (
-    what VARCHAR NOT NULL, who VARCHAR NOT NULL, checked_at TIMESTAMPTZ NOT NULL, since DATE,
-    sha256 VARCHAR NOT NULL, PRIMARY KEY (what, who));
-CREATE TABLE IF NOT EXISTS refresh_runs (
-    started_at TIMESTAMPTZ NOT NULL, finished_at TIMESTAMPTZ NOT NULL, code INTEGER NOT NULL,
-    summary VARCHAR NOT NULL);
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +53,7 @@ def checks(path: Path) -> dict[tuple[str, str], Check]:
 def record(path: Path, answered: Mapping[tuple[str, str], Check]) -> None:
     """Note that these were answered in full."""
     with writing(path) as connection:
-        connection.execute(_TABLES)
+        connection.execute(REFRESH_LOG)
         connection.executemany(
             "INSERT INTO refresh_checks VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET checked_at = "
             "greatest(checked_at, excluded.checked_at), since = least(since, excluded.since), sha256 = excluded.sha256",
@@ -74,7 +66,7 @@ def record_run(
 ) -> None:
     """Keep one run's summary."""
     with writing(path) as connection:
-        connection.execute(_TABLES)
+        connection.execute(REFRESH_LOG)
         connection.execute(
             "INSERT INTO refresh_runs VALUES (?, ?, ?, ?)",
             [started_at, finished_at, code, json.dumps(summary, ensure_ascii=False)],

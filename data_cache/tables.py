@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import duckdb
 
 __all__ = [
+    "REFRESH_LOG",
     "SYMBOL_CODE",
     "SYMBOL_TEXT",
     "TABLES",
@@ -118,10 +119,20 @@ CREATE TABLE bar_tips (symbol INTEGER NOT NULL, basis ENUM('raw', 'qfq', 'hfq') 
     source VARCHAR NOT NULL);
 """
 
+REFRESH_LOG = """
+CREATE TABLE IF NOT EXISTS refresh_checks (
+    what VARCHAR NOT NULL, who VARCHAR NOT NULL, checked_at TIMESTAMPTZ NOT NULL, since DATE,
+    sha256 VARCHAR NOT NULL, PRIMARY KEY (what, who));
+CREATE TABLE IF NOT EXISTS refresh_runs (
+    started_at TIMESTAMPTZ NOT NULL, finished_at TIMESTAMPTZ NOT NULL, code INTEGER NOT NULL,
+    summary VARCHAR NOT NULL);
+"""
+"""The tables of ``data_cache.refresh_log``; a store of before they were made with the others gets them there."""
+
 
 def create(connection: duckdb.DuckDBPyConnection) -> None:
     """Create every table in an empty database."""
-    connection.execute(_FIXED)
+    connection.execute(_FIXED + REFRESH_LOG)
     for table in TABLES.values():
         columns = ", ".join(
             f'"{name}" {"INTEGER" if name == "symbol" else _sql_type(dtype)}'

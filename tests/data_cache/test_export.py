@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from backtest.cli import main
+from data_cache import refresh_log
 from data_cache.errors import StorageError, UsageError
 from data_cache.export import export, restore
 from data_cache.store import Store
@@ -59,6 +60,10 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, list[str]]:
     }  # fmt: skip
     store.put_events(pl.DataFrame([event], schema=pl.Schema(Events)))
     snapshots.append(store.snapshot_id())
+    evening = dt.datetime(2024, 1, 2, 12, 0, 0, 123456, tzinfo=dt.UTC)
+    check = refresh_log.Check(evening, DAYS[0], "ab12 cd34")
+    refresh_log.record(store.path, {("bars", "002837.SZ"): check})
+    refresh_log.record_run(store.path, evening, evening + dt.timedelta(seconds=5), 3, {"not_got": ["日历"]})
     return store, snapshots
 
 
@@ -70,6 +75,11 @@ def answers(store: Store) -> list[pl.DataFrame]:
     return [*frames, store.suspensions(), store.index_bars(), store.instruments(), store.name_history()]
 
 
+def set_of(path: Path, name: str) -> list[str]:
+    with duckdb.connect(str(path), read_only=True) as connection:
+        return sorted(map(repr, connection.execute(f'SELECT * FROM "{name}"').fetchall()))
+
+
 def test_a_restored_store_answers_everything_the_same(full: tuple[Store, list[str]], tmp_path: Path) -> None:
     store, snapshots = full
     rows = export(store, tmp_path / "out")
@@ -77,6 +87,11 @@ def test_a_restored_store_answers_everything_the_same(full: tuple[Store, list[st
     back = Store.open(tmp_path / "back.duckdb")
     assert not list(tmp_path.glob("*.wal"))
     assert (back.snapshot_id(), back.is_sample) == (store.snapshot_id(), False)
+    assert refresh_log.checks(back.path) == refresh_log.checks(store.path) != {}
+    assert refresh_log.runs(back.path) == refresh_log.runs(store.path) != []
+    for name in [*rows, "meta"]:  # and row by row, whatever asks for it
+        one, other = (set_of(s.path, name) for s in (store, back))
+        assert one == other, name
     for snapshot in [None, *snapshots]:
         one, other = (Store.open(s.path, as_of=snapshot) for s in (store, back))
         for a, b in zip(answers(one), answers(other), strict=True):
@@ -141,6 +156,33 @@ def test_an_incomplete_export_makes_no_store(full: tuple[Store, list[str]], tmp_
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
     with pytest.raises(UsageError, match="is no export"):
         restore(tmp_path, back)
+
+
+def test_a_damaged_or_strange_manifest_makes_no_store(full: tuple[Store, list[str]], tmp_path: Path) -> None:
+    store, _ = full
+    out, back = tmp_path / "out", tmp_path / "back.duckdb"
+    export(store, out)
+    manifest = out / "manifest.json"
+    whole = manifest.read_text()
+    manifest.write_text(whole[: len(whole) // 2])
+    with pytest.raises(StorageError, match="damaged"):
+        restore(out, back)
+    manifest.write_text(whole.replace('"refresh_runs"', '"refresh_wishes"'))
+    with pytest.raises(UsageError, match="'refresh_wishes' that this program does not know"):
+        restore(out, back)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
+
+
+def test_a_store_of_before_the_log_was_made_with_it_is_exported_and_refreshed(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "s.duckdb")
+    with duckdb.connect(str(store.path)) as connection:
+        connection.execute("DROP TABLE refresh_checks; DROP TABLE refresh_runs")
+    assert "refresh_runs" not in export(store, tmp_path / "out")
+    restore(tmp_path / "out", tmp_path / "back.duckdb")
+    assert refresh_log.checks(store.path) == refresh_log.checks(tmp_path / "back.duckdb") == {}
+    moment = dt.datetime(2024, 1, 2, tzinfo=dt.UTC)
+    refresh_log.record_run(store.path, moment, moment, 0, {})
+    assert len(refresh_log.runs(store.path)) == 1
 
 
 def test_a_store_that_is_there_is_not_overwritten(full: tuple[Store, list[str]], tmp_path: Path) -> None:

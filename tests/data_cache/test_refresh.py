@@ -14,6 +14,7 @@ from vendor_wire import EX_DAY, FIRST, LAST, days, sessions, small_market
 
 from data_cache import refresh_log
 from data_cache.errors import NoData, StoreBusy, UnknownName
+from data_cache.export import export, restore
 from data_cache.refresh import Interrupted, Report, refresh
 from data_cache.store import Store
 from data_cache.vendors import Transport
@@ -133,6 +134,28 @@ def test_a_day_without_a_session_asks_for_nothing(run: Callable[..., Report], ve
     assert "nothing to do" in saturday.summary()
     assert run(now=at(FRIDAY + dt.timedelta(days=1)), force=True).code == 0
     assert len(vendors.calls) > asked
+
+
+def test_a_restored_store_owes_what_the_exported_one_did(
+    run: Callable[..., Report], store: Store, vendors: Vendors, tmp_path: Path
+) -> None:
+    vendors.market.through = days()[-2]
+    run(now=at(days()[-2]))
+    vendors.market.through = FRIDAY
+    export(store, tmp_path / "out")
+    restore(tmp_path / "out", tmp_path / "back.duckdb")
+    back = Store.open(tmp_path / "back.duckdb")
+    assert refresh_log.checks(back.path) == refresh_log.checks(store.path)
+    assert refresh_log.runs(back.path) == refresh_log.runs(store.path)
+    vendors.calls.clear()
+    assert run(into=back, now=at(days()[-2], "21:00")).through is None, "all was answered that evening"
+    assert vendors.calls == []
+    there = run(into=store)
+    asked, vendors.calls = vendors.calls, []
+    here = run(into=back)
+    assert (here.code, here.rows, vendors.calls) == (there.code, there.rows, asked)
+    assert here.rows["inserted"] == 1
+    assert back.bars().equals(store.bars())
 
 
 def test_the_first_fill_runs_on_any_day(run: Callable[..., Report], store: Store) -> None:
