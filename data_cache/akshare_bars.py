@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from data_cache.akshare_source import Kinds, ask, frame, prefixed
+from data_cache.calendar import FIRST_SESSION
 from data_cache.symbols import Symbol
 from data_cache.vendors import Absent, Drift
 
@@ -39,7 +40,6 @@ __all__ = [
 PROVIDERS = {"em": "eastmoney", "tx": "tencent", "sina": "sina"}
 """Who serves raw bars: the short name a command takes, and the name the store records."""
 INDICES = ("000300.SH", "000905.SH", "000852.SH", "399006.SZ")
-FIRST_SESSION = dt.date(1990, 12, 19)
 
 _PRICES: Kinds = dict.fromkeys(("open", "high", "low", "close"), pl.Float64)
 _BARS: Kinds = {**_PRICES, "volume": pl.Float64, "amount": pl.Float64}

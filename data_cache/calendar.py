@@ -8,8 +8,10 @@ import polars as pl
 
 from data_cache.errors import NoData
 
-__all__ = ["SHANGHAI_CLOSE", "last_closed_session", "require_within", "xshg_sessions"]
+__all__ = ["FIRST_SESSION", "SHANGHAI_CLOSE", "last_closed_session", "require_within", "xshg_sessions"]
 
+FIRST_SESSION = dt.date(1990, 12, 19)
+"""The Shanghai exchange's first; whatever was known earlier could not be traded on."""
 SHANGHAI_CLOSE = dt.time(15, 30)
 """From here on a day's bar counts as final: the after-hours fixed-price session has ended."""
 
@@ -26,7 +28,7 @@ def xshg_sessions() -> pl.Series:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it still calls what pandas 3.1 deprecates; not the user's business
-        calendar = exchange_calendars.get_calendar("XSHG", start="1990-12-19")
+        calendar = exchange_calendars.get_calendar("XSHG", start=str(FIRST_SESSION))
     return pl.Series("date", calendar.sessions.values.astype("datetime64[D]"))
 
 

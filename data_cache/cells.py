@@ -110,17 +110,19 @@ def _date_of(text: pl.Series) -> pl.Series:
 
 
 def instants(raw: RawTable, heading: str) -> pl.Series:
-    """The cells as Shanghai instants, ISO 8601; no zone means Shanghai, and a bare date means its 15:00.
+    """The cells as Shanghai instants: ISO 8601 with a zone, or a date alone, which means its 15:00 in Shanghai.
 
-    A date without a time counts as after that day's close, so that no one trades on it before it was known.
+    A date without a time counts as after that day's close, so that no one trades on it before it was known. A
+    time without a zone is refused: taken as Shanghai's, one of UTC would be known eight hours early.
     """
     cells = raw.frame.get_column(heading)
     target = pl.Datetime("us", "Asia/Shanghai")
     if isinstance(cells.dtype, pl.Datetime):
-        if cells.dtype.time_zone:
-            value = cells.dt.convert_time_zone("Asia/Shanghai").cast(target)
-        else:
-            value = cells.cast(pl.Datetime("us")).dt.replace_time_zone("Asia/Shanghai")
+        value = (
+            cells.dt.convert_time_zone("Asia/Shanghai").cast(target)
+            if cells.dtype.time_zone
+            else pl.Series([None] * len(cells), dtype=target)
+        )
     else:
         text = texts(raw, heading)
         day = _date_of(text.set(text.str.contains(":"), None))
@@ -129,15 +131,14 @@ def instants(raw: RawTable, heading: str) -> pl.Series:
         forms = [
             zoned.str.to_datetime(form, time_unit="us", time_zone="Asia/Shanghai", strict=False)
             for form in ("%Y-%m-%d %H:%M:%S%.f%:z", "%Y-%m-%d %H:%M%:z")
-        ] + [
-            zoned.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone("Asia/Shanghai")
-            for form in ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M")
         ]
         close = (pl.col("day").cast(pl.Datetime("us")) + pl.duration(hours=15)).dt.replace_time_zone(
             "Asia/Shanghai"
         )
         value = frame.select(pl.coalesce(*forms, close)).to_series()
-    raw.refuse(value.is_null(), heading, "an instant such as 2024-01-02T08:30:00+08:00")
+    raw.refuse(
+        value.is_null(), heading, "an instant with its zone such as 2024-01-02T08:30:00+08:00, or a date"
+    )
     return value
 
 

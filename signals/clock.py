@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from data_cache.calendar import FIRST_SESSION
 from data_cache.errors import UsageError
 
 __all__ = [
@@ -51,13 +52,23 @@ def known_at_from(text: str) -> dt.datetime:
         The moment, in Asia/Shanghai.
 
     Raises:
-        UsageError: when it is neither, or has a time but no zone.
+        UsageError: when it is neither, has a time but no zone, or lies before the exchange's first session.
 
     >>> known_at_from("2022-03-16T14:00:00-04:00").isoformat()
     '2022-03-17T02:00:00+08:00'
     >>> known_at_from("2023-03-26").isoformat()
     '2023-03-26T15:00:00+08:00'
     """
+    moment = _moment(text)
+    if moment < dt.datetime.combine(FIRST_SESSION, AUCTION, SHANGHAI):
+        raise UsageError(
+            f"known_at is {text!r}, before the exchange's first session {FIRST_SESSION}, so that no session could "
+            "trade it; check the year"
+        )
+    return moment
+
+
+def _moment(text: str) -> dt.datetime:
     raw = text.strip()
     try:
         return dt.datetime.combine(dt.date.fromisoformat(raw), CLOSE, SHANGHAI)

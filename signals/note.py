@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_cache.errors import UndatedNote, UsageError
-from signals.clock import known_at_from
+from signals.clock import CLOSE, SHANGHAI, known_at_from
 
 __all__ = ["Note", "find_notes", "note_from_text", "read_note"]
 
@@ -70,7 +70,8 @@ def read_note(
 
     Raises:
         UndatedNote: neither ``known_at`` nor a ``published_at`` in the front matter.
-        UsageError: the file cannot be read, or holds no text.
+        UsageError: the file cannot be read, or holds no text; or the moment is unclear, lies in the future or
+            before the exchange's first session.
     """
     path = Path(path)
     raw = read_bytes(path)
@@ -141,9 +142,18 @@ def note_from_text(
 
 def _moment(given: str | dt.date | dt.datetime, name: str) -> dt.datetime:
     try:
-        return known_at_from(given if isinstance(given, str) else given.isoformat())
+        moment = known_at_from(given if isinstance(given, str) else given.isoformat())
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
+    now = dt.datetime.now(SHANGHAI)
+    if moment > max(
+        now, dt.datetime.combine(now.date(), CLOSE, SHANGHAI)
+    ):  # a bare date of today is its close
+        raise UsageError(
+            f"{name}: known_at is {str(given)!r}, which lies in the future; a note that can be read is knowable "
+            "already: check the date"
+        )
+    return moment
 
 
 def find_notes(paths: Iterable[str | Path]) -> list[Path]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from backtest.cli.common import Common, say, show_json, show_table
-from data_cache.errors import UsageError
+from data_cache.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,7 +35,8 @@ def import_(
 
     What a file holds is told from its columns and symbols; common Chinese and English headings are known, in
     UTF-8 and GBK. A cell that cannot be read refuses its file; a row that breaks a rule is quarantined (exit
-    code 3) and the others are stored. All files are read before the first is stored.
+    code 3) and the others are stored. All files are read before the first is stored. The known_at of an event
+    needs a zone, or is a date (after that day's close).
 
     Two vendors' files as they are: `ashare import basket_qfq.parquet indices.parquet`
 
@@ -74,6 +75,7 @@ def import_(
             source=source,
         )
     ]
+    _known_kinds(tables)
     from data_cache.store import Store
 
     store = Store.create(common.path)
@@ -116,6 +118,23 @@ def _read(path: Path, **how: str | None) -> tuple[Table, ...]:
         events = read_timeline(path)
         return (Table(path, "events", events, events["source"][0], None, ("a timeline of dated events",)),)
     return read_table(path, **how)
+
+
+def _known_kinds(tables: list[Table]) -> None:
+    """Refuse before anything is stored an event no strategy could read; the store itself knows no kinds."""
+    import polars as pl
+
+    for table in tables:
+        if table.kind != "events":
+            continue
+        from signals.lexicon import kinds
+
+        known = [row["kind"] for row in kinds()]
+        strange = table.frame.filter(~pl.col("kind").is_in(known))
+        for event_id, kind in strange.select("event_id", "kind").iter_rows():
+            raise UsageError(
+                f"{table.path.name}, event {event_id}: {UnknownName('event kind', kind, known)}; nothing was stored"
+            )
 
 
 def _within_calendar(store: Store, tables: list[Table]) -> None:
@@ -177,13 +196,16 @@ def _broken(store: Store, table: Table) -> pl.DataFrame:
     import polars as pl
 
     found = store.rejected().filter(pl.col("table") == table.kind)
-    if table.kind != "events":
-        found = found.filter(pl.col("source") == table.source)
-    if {"symbol", "date"} <= set(table.frame.columns):
-        found = found.join(table.frame.select("symbol", "date").unique(), on=["symbol", "date"], how="semi")
     first = pl.concat_str(
         pl.col("symbol").fill_null("?"), pl.lit(" "), pl.col("date").cast(pl.String).fill_null("")
     )
+    if table.kind == "events":  # they have neither symbol nor date there, but a name
+        first = pl.col("row").str.json_path_match("$.event_id")
+        found = found.filter(first.is_in(table.frame["event_id"].to_list()))
+    else:
+        found = found.filter(pl.col("source") == table.source)
+    if {"symbol", "date"} <= set(table.frame.columns):
+        found = found.join(table.frame.select("symbol", "date").unique(), on=["symbol", "date"], how="semi")
     return (
         found.group_by("rule", maintain_order=True)
         .agg(pl.len().alias("count"), first.first().str.strip_chars().alias("first"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import json
 import shutil
@@ -50,11 +51,22 @@ def truncated(folder: Path) -> Path:
     return path
 
 
+EVENTS = "event_id,kind,polarity,strength,certainty,known_at\n"
+
+
 def text(name: str, content: str | bytes) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         path = folder / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
+
+    return make
+
+
+def parquet(**row: object) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        pl.DataFrame([row]).write_parquet(folder / "a.parquet")
+        return folder / "a.parquet"
 
     return make
 
@@ -96,6 +108,20 @@ CASES: dict[str, tuple[Callable[[Path], Path], int, list[str]]] = {
     "events": (
         text("a.csv", "event_id,kind,polarity,strength,certainty,known_at\nx,risk,0,0,fact,soon\n"), 5,
         ["line 2", "'known_at'", "soon"],
+    ),
+    "events of an unknown kind": (
+        text("a.csv", EVENTS + "x,rack_dealy,0,0,fact,2025-08-31\n"), 2, ["a.csv", "event x", "'rack_delay'"],
+    ),
+    "events without a zone": (
+        text("a.csv", EVENTS + "x,risk,0,0,fact,2025-08-31 15:00\n"), 5,
+        ["line 2", "'known_at'", "2025-08-31 15:00", "with its zone"],
+    ),
+    "events without a zone, as Parquet": (
+        parquet(
+            event_id="x", kind="risk", polarity=0, strength=0.0, certainty="fact",
+            known_at=dt.datetime(2025, 8, 31, 7),  # noqa: DTZ001 - what is refused
+        ),
+        5, ["row 1", "'known_at'", "with its zone"],
     ),
 }  # fmt: skip
 
@@ -255,3 +281,17 @@ def test_the_compiled_timeline_as_it_is(
     assert both.height == compiled.height
     assert (both["polarity"].cast(pl.String) == both["polarity_for_liquid_cooling"]).all()
     assert (both["known_at"].dt.date().dt.to_string() >= both["first_public_at"].str.head(10)).all()
+
+
+def test_an_event_older_than_the_exchange_is_quarantined_by_its_name(
+    db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.csv"
+    days = ["0205-08-31", "1990-12-19T09:14+08:00", "1990-12-19T09:15+08:00", "2025-08-31"]
+    path.write_text(EVENTS + "".join(f"e{i},risk,0,0,fact,{day}\n" for i, day in enumerate(days)))
+    assert main(["import", str(path), "--db", str(db), "--json"]) == 3
+    (entry,) = json.loads(capsys.readouterr().out)["files"]
+    assert entry["rules"] == [{"rule": "known_within_calendar", "count": 2, "first": "e0"}]
+    assert Store.open(db).events()["event_id"].to_list() == ["e2", "e3"]
+    day = ["events", "--explain", "002837.SZ", "2025-09-01", "--db", str(db)]
+    assert main(day) == 0, "what is stored can be read"

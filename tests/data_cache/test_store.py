@@ -390,6 +390,13 @@ def test_a_note_read_anew_replaces_its_events(store: Store) -> None:
     assert store.events().is_empty()
 
 
+def test_an_event_no_session_could_trade_is_quarantined(store: Store) -> None:
+    early = event("a", "x") | {"known_at": dt.datetime(205, 8, 31, 15, tzinfo=SH)}
+    assert store.put_events(events(early, event("b", "x"))) == Written(inserted=1, rejected=1)
+    assert store.events()["event_id"].to_list() == ["b"]
+    assert store.rejected()["rule"].to_list() == ["known_within_calendar"]
+
+
 def test_another_note_of_another_file_stays(store: Store) -> None:
     store.put_note(note("a-11111111", "one", "a.txt"))
     store.put_note(note("b-22222222", "two", "b.txt"))

@@ -155,6 +155,9 @@ def test_an_empty_calendar_is_refused() -> None:
         ("2025-13-01", "needs a date"),
         ("", "needs a date"),
         ("0001-01-01T00:00+14:00", "needs a date"),
+        ("0001-01-01", "before the exchange's first session 1990-12-19"),
+        ("1990-12-18", "check the year"),
+        ("1990-12-19T01:14Z", "check the year"),
     ],
 )
 def test_an_unclear_known_at_is_refused_with_the_remedy(text: str, says: str) -> None:
@@ -165,6 +168,7 @@ def test_an_unclear_known_at_is_refused_with_the_remedy(text: str, says: str) ->
 def test_known_at_is_read_into_shanghai_time() -> None:
     assert known_at_from(" 2025-08-31 ") == dt.datetime(2025, 8, 31, 15, tzinfo=SHANGHAI)
     assert known_at_from("2022-03-16T14:00:00-04:00").isoformat() == "2022-03-17T02:00:00+08:00"
+    assert known_at_from("1990-12-19T01:15Z").isoformat() == "1990-12-19T09:15:00+08:00"
 
 
 @pytest.mark.parametrize(

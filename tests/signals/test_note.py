@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from data_cache.errors import UndatedNote, UsageError
+from signals.clock import SHANGHAI
 from signals.note import find_notes, note_from_text, read_note
 
 TEXT = "冷板的毛利率大概是三四十个点。\r\n\r\n去年的机柜推迟了。\n"
@@ -37,6 +38,18 @@ def test_every_usual_encoding_gives_the_same_untouched_text(tmp_path: Path, enco
 )
 def test_known_at_is_a_moment_or_a_date_after_the_close(known_at: str, moment: str) -> None:
     assert note_from_text("文字", known_at=known_at).published_at.isoformat() == moment
+
+
+def test_a_note_of_the_future_or_of_before_the_exchange_is_refused() -> None:
+    now = dt.datetime.now(SHANGHAI)
+    assert note_from_text("文字", known_at=now).published_at == now
+    assert note_from_text("文字", known_at=now.date()).published_at.hour == 15, "its close may be to come"
+    for late in (now + dt.timedelta(days=1), now.date() + dt.timedelta(days=2), "2199-01-05", "9999-12-31"):
+        with pytest.raises(UsageError, match=r"call: known_at is .* lies in the future"):
+            note_from_text("文字", name="call", known_at=late)
+    for early in (dt.date(1, 1, 1), "0205-08-31", "1990-12-18"):
+        with pytest.raises(UsageError, match=r"call: known_at is .* check the year"):
+            note_from_text("文字", name="call", known_at=early)
 
 
 def test_front_matter_tells_who_and_when_and_flags_win() -> None:
