@@ -184,8 +184,10 @@ def _explain(path: Path, error: duckdb.Error) -> AshareError | None:
                  r"|No such file or directory", text, re.I):  # fmt: skip
         return StorageError(f"{path} cannot be opened: {_first_line(text)}; make it yours to write or name another "
                             "file with --db or ASHARE_DB")  # fmt: skip
-    if isinstance(error, (duckdb.IOException, duckdb.FatalException, duckdb.InternalException,
-                          duckdb.SerializationException)):  # fmt: skip
+    if "Corrupt database" in text or isinstance(  # a block's checksum is a bare duckdb.Error
+        error,
+        (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException),
+    ):
         return StorageError(
             f"{path} is damaged ({_first_line(text)}); move it away and restore your last export with "
             "`ashare import DIR`, or fill a new store with `ashare refresh`"

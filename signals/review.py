@@ -20,6 +20,7 @@ import csv
 import datetime as dt
 import hashlib
 import io
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ import polars as pl
 from data_cache.errors import AshareError, UnknownName, UsageError
 from data_cache.schemas import CERTAINTIES
 from data_cache.symbols import Symbol
+from data_cache.universe import SEGMENTS
 from signals.lexicon import kinds
 
 if TYPE_CHECKING:
@@ -103,10 +105,13 @@ def _check(row: dict[str, str]) -> None:
     if row.get("polarity") and row["polarity"] not in ("-1", "0", "1", "+1"):
         raise UsageError(f"polarity is {row['polarity']!r}; needs -1, 0 or 1")
     for bound in ("start", "end"):
-        if row.get(bound) and not row[bound].isdigit():
+        if row.get(bound) and not re.fullmatch(r"[0-9]{1,9}", row[bound]):
             raise UsageError(f"{bound} is {row[bound]!r}; needs a character offset")
     for symbol in (row.get("symbols") or "").split():
         Symbol.parse(symbol)
+    for segment in (row.get("segments") or "").split():
+        if segment not in SEGMENTS:
+            raise UnknownName("segment", segment, SEGMENTS)
 
 
 def apply_review(

@@ -441,6 +441,17 @@ def test_a_truncated_file_is_damaged_not_a_traceback(store: Store, kept: float) 
         Store.open(store.path).bars(basis="raw")
 
 
+@pytest.mark.parametrize("block", range(3, 9))
+def test_a_damaged_block_is_damaged_not_a_traceback(store: Store, block: int) -> None:
+    """Of 4096 bytes: the first three are DuckDB's headers."""
+    store.put_bars(bars(), source="x")
+    data = bytearray(store.path.read_bytes())
+    data[block * 4096 + 100 : block * 4096 + 108] = b"\xff" * 8
+    store.path.write_bytes(data)
+    with pytest.raises(StorageError, match="is damaged"):
+        Store.open(store.path).put_bars(bars(), source="x")
+
+
 def test_a_store_of_another_format_is_refused(store: Store) -> None:
     with duckdb.connect(str(store.path)) as connection:
         connection.execute("UPDATE meta SET value = '99' WHERE key = 'version'")
