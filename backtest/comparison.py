@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +19,7 @@ import polars as pl
 from backtest import statistics as st
 from backtest.attribution import attribute, events_behind, quotes
 from backtest.result import Backtest, Inputs, load, run_on
+from backtest.whole import unwritable, write_whole
 from data_cache.errors import NoData, UsageError
 from signals.scoring import contributions
 
@@ -65,17 +67,29 @@ class Comparison:
         )
 
     def to_html(self, path: str | Path) -> Path:
-        """Write one self-contained page, readable without a network; returns its path."""
+        """Write one self-contained page, readable without a network; returns its path.
+
+        Raises:
+            StorageError: its folder is missing, or the place cannot be written; an earlier page stays.
+        """
         from backtest.report.page import render
 
-        return write_whole(Path(path), render(self))
+        page = Path(path)
+        write_whole({page: render(self).encode()})
+        return page
 
     def to_parquet(self, folder: str | Path) -> Path:
-        """Write table, equity, fills, rejections, attribution and events as Parquet files; returns the folder."""
+        """Write table, equity, fills, rejections, attribution and events as Parquet files; returns the folder.
+
+        Raises:
+            StorageError: the folder cannot be made or written; files of an earlier comparison stay.
+        """
         target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
-        for name, frame in self.frames().items():
-            frame.write_parquet(target / f"{name}.parquet")
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(target, error) from error
+        write_whole({target / f"{name}.parquet": _parquet(frame) for name, frame in self.frames().items()})
         return target
 
     def frames(self) -> dict[str, pl.DataFrame]:
@@ -203,22 +217,6 @@ def label(strategies: Sequence[Strategy]) -> list[str]:
     return out
 
 
-def write_whole(path: Path, text: str) -> Path:
-    """Write a text file all at once: a reader never sees half of it, and a full disk loses nothing."""
-    from data_cache.errors import StorageError
-
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {path}: {error.strerror or error}; choose another place with --out"
-        ) from error
-    return path
-
-
 def _row(name: str, result: Backtest, trials: list[Any], index: pl.DataFrame) -> dict[str, Any]:
     """One strategy's figures: returns and shares are fractions, money is yuan."""
     values = result.equity["value"].to_numpy()
@@ -285,3 +283,9 @@ def _benchmark(store: Store, symbol: str | None, inputs: Inputs, cash: float) ->
 
 def _labelled(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(pl.lit(name).alias("strategy"), pl.all())
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getvalue()

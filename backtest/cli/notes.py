@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from backtest.cli.common import Common, progress_console, say, show_json, show_table
-from data_cache.errors import AshareError, NoData, Partial, StorageError, UnknownName, UsageError
+from data_cache.errors import AshareError, NoData, Partial, UnknownName, UsageError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -344,13 +344,10 @@ def _stored_note(row: dict[str, Any]) -> Note:
 
 
 def _page(row: dict[str, Any], found: pl.DataFrame, html: Path, common: Common) -> int:
+    from backtest.whole import write_whole
     from signals.annotated_html import annotated_html
 
-    page = annotated_html(_stored_note(row), found)
-    try:
-        html.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"cannot write {html}: {error.strerror}") from None
+    write_whole({html: annotated_html(_stored_note(row), found).encode()})
     if common.json:
         show_json({"note": row["note_id"], "events": found.height, "html": str(html)})
     else:

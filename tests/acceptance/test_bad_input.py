@@ -90,3 +90,22 @@ def test_a_report_that_cannot_be_written_loses_nothing(
     assert main(["compare", "buy-and-hold", "--db", str(sample_db), "--out", str(out)]) == 74
     assert "--out" in capsys.readouterr().err
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_place_that_cannot_be_written_is_refused_by_every_command(
+    sample_db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    file, missing = tmp_path / "file", tmp_path / "missing" / "page.html"
+    note = Store.open(sample_db).notes()["note_id"][0]
+    for argv, place in (
+        (["compare", "buy-and-hold", "--parquet"], file),
+        (["compare", "buy-and-hold", "--parquet"], file / "frames"),
+        (["compare", "buy-and-hold", "--out"], missing),
+        (["events", "--note", note, "--html"], missing),
+    ):
+        assert main([*argv, str(place), "--db", str(sample_db)]) == 74
+        said = " ".join(capsys.readouterr().err.split())
+        assert f"cannot write {place}" in said
+        assert "Traceback" not in said
+    assert [p.name for p in tmp_path.iterdir()] == ["file"], "no folder is made for a page"
