@@ -238,7 +238,7 @@ def events(
         source: Of this source: a note's id, or timeline, or "timeline (not imported)".
         html: With --note: write the note as a page with its events marked and explained, by default beside you as
             NOTE.html.
-        explain: SYMBOL and DATE: the events that make up the scores of that decision date.
+        explain: SYMBOL and DATE: the events that make up the scores of that decision date, of some kinds with --kind.
         limit: Rows to print; --json prints all.
         common: Options of every command.
     """
@@ -246,14 +246,12 @@ def events(
 
     if html is not None and note is None:
         raise UsageError("--html shows one note; say which with --note")
-    store = _open(common)
-    if explain is not None:
-        return _explain(store, *explain, common)
-    found = _all_events(store)
-    if note is None and source is None:
-        from signals.novelty import first_told
-
-        found = first_told(found)
+    if limit < 0:
+        raise UsageError(f"--limit is {limit}; needs 0 or more")
+    first = None if since is None else _day("--since", since)
+    last = None if until is None else _day("--until", until)
+    if first is not None and last is not None and first > last:
+        raise UsageError(f"--since {since} is after --until {until}; give them in order")
     if kind:
         from signals.lexicon import kinds
 
@@ -261,20 +259,39 @@ def events(
         for name in kind:
             if name not in known:
                 raise UnknownName("event kind", name, known)
+    store = _open(common)
+    if explain is not None:
+        filters = {"since": since, "until": until, "symbol": symbol, "note": note, "source": source}
+        if given := [f"--{name}" for name, value in filters.items() if value is not None]:
+            raise UsageError(f"--explain takes no filter but --kind; leave out {', '.join(given)}")
+        return _explain(store, *explain, kind, common)
+    found = _all_events(store)
+    if note is None and source is None:
+        from signals.novelty import first_told
+
+        found = first_told(found)
+    if source is not None:
+        notes = [] if store is None else store.notes()["note_id"].to_list()
+        sources = {*found["source"], *notes, "timeline", "timeline (not imported)"}
+        if source not in sources:
+            raise UnknownName("source", source, sources)
+        found = found.filter(pl.col("source") == source)
+    if kind:
         found = found.filter(pl.col("kind").is_in(kind))
-    if since is not None:
-        found = found.filter(pl.col("known_at").dt.date() >= _day("--since", since))
-    if until is not None:
-        found = found.filter(pl.col("known_at").dt.date() <= _day("--until", until))
+    if first is not None:
+        found = found.filter(pl.col("known_at").dt.date() >= first)
+    if last is not None:
+        found = found.filter(pl.col("known_at").dt.date() <= last)
     if symbol is not None:
         from data_cache.symbols import Symbol
 
         found = found.filter(pl.col("symbols").list.contains(str(Symbol.parse(symbol))))
-    if source is not None:
-        found = found.filter(pl.col("source") == source)
-    if note is not None:
-        row = _find_note(store, note)
+    row = None if note is None else _find_note(store, note)
+    if row is not None:
         found = found.filter(pl.col("source") == row["note_id"])
+    if found.is_empty():
+        say(common, "no event is known that answers to this; `ashare events` lists all")
+    if row is not None:
         if html is not None:
             return _page(row, found, html[0] if html else Path(f"{row['note_id']}.html"), common)
         return _with_quotes(row, found, limit, common)
@@ -368,7 +385,7 @@ def _with_quotes(row: dict[str, Any], found: pl.DataFrame, limit: int, common: C
     return 0
 
 
-def _explain(store: Store | None, symbol: str, date: str, common: Common) -> int:
+def _explain(store: Store | None, symbol: str, date: str, kind: list[str] | None, common: Common) -> int:
     import polars as pl
 
     from data_cache.symbols import Symbol
@@ -387,6 +404,8 @@ def _explain(store: Store | None, symbol: str, date: str, common: Common) -> int
     if day not in set(calendar.to_list()):
         raise UsageError(f"{day} is no trading session, so no decision is taken on it; give a session")
     parts = contributions(found, calendar, universe, start=day, end=day).filter(pl.col("symbol") == name)
+    if kind:
+        parts = parts.filter(pl.col("kind").is_in(kind))
     told = found.select("event_id", "known_at", "polarity", "certainty", "subject", "source", "title")
     rows = parts.join(told, on="event_id", how="left").sort(
         "kind", pl.col("score").abs(), descending=[False, True]
@@ -396,7 +415,8 @@ def _explain(store: Store | None, symbol: str, date: str, common: Common) -> int
         show_json({"sample": store.is_sample, "symbol": name, "date": day, "scores": totals, "events": rows})
         return 0
     if rows.is_empty():
-        say(common, f"no event known by {day} pushes {name}")
+        of = f"of {' or '.join(kind)} " if kind else ""
+        say(common, f"no event {of}known by {day} pushes {name}")
         return 0
     label = "SAMPLE " if store.is_sample else ""
     show_table(totals, title=f"{label}{name}, decisions of {day}")

@@ -252,6 +252,16 @@ def test_without_a_store_events_shows_the_timeline(db: Path, capsys: pytest.Capt
     [
         (("--kind", "rack_dealy"), "did you mean 'rack_delay'"),
         (("--since", "yesterday"), "--since is 'yesterday'"),
+        (
+            ("--since", "2025-09-02", "--until", "2025-09-01"),
+            "--since 2025-09-02 is after --until 2025-09-01",
+        ),
+        (("--source", "timelin"), "did you mean 'timeline'"),
+        (("--limit", "-5"), "--limit is -5; needs 0 or more"),
+        (
+            ("--explain", "002837.SZ", "2025-09-05", "--since", "2025-09-01", "--source", "timeline"),
+            "no filter but --kind; leave out --since, --source",
+        ),
         (("--html", "x.html"), "--note"),
         (("--note", "call"), "no store"),
         (("--explain", "002837.SZ", "2025-09-05"), "no store"),
@@ -263,6 +273,22 @@ def test_a_wrong_question_is_one_clear_error(
     code, out, err = run(capsys, "events", *argv)
     assert (code, out) == (2, "")
     assert says in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--symbol", "600519.SH"),
+        ("--source", "timeline"),  # known, and not imported
+        ("--since", "1999-01-01", "--until", "1999-01-01"),
+    ],
+)
+def test_a_question_without_an_answer_says_so(
+    db: Path, capsys: pytest.CaptureFixture[str], argv: tuple[str, ...]
+) -> None:
+    code, out, err = run(capsys, "events", *argv, "--json")
+    assert (code, json.loads(out)["events"]) == (0, [])
+    assert "no event is known that answers to this" in err
 
 
 def test_a_note_is_shown_with_its_quotes_and_as_a_page(
@@ -308,6 +334,12 @@ def test_explain_shows_events_that_sum_to_the_score(
     for event in told["events"]:
         parts[event["kind"]] = parts.get(event["kind"], 0.0) + event["score"]
     assert parts == pytest.approx(dict(wanted.select("kind", "score").iter_rows()))
+    one = as_json(capsys, "events", "--explain", "002837.SZ", "2025-09-05", "--kind", "supplier_win")
+    assert one["events"] == [e for e in told["events"] if e["kind"] == "supplier_win"] != []
+    assert [t["kind"] for t in one["scores"]] == ["supplier_win"]
+    none = run(capsys, "events", "--explain", "002837.SZ", "2025-09-05", "--kind", "tariff")
+    assert none[0] == 0
+    assert "no event of tariff known by 2025-09-05 pushes 002837.SZ" in none[2]
     code, _, err = run(capsys, "events", "--explain", "002837.SZ", "2025-09-06")
     assert code == 2
     assert "no trading session" in err
