@@ -38,6 +38,7 @@ TOLERANCE = {"raw": 1e-6, "qfq": 2e-3, "hfq": 2e-3}
 
 As traded, prices and limits are whole fen and the tolerance only absorbs binary fractions. Adjusted prices hide
 the tick: limit and price each carry a rounding of half a tick of the price as traded, and the vendor's own."""
+FACTOR_ROUNDING = 5e-5  # half a unit of a factor's fourth decimal, the fewest a vendor gives
 MOST = 1_000_000.0  # yuan a share, adjusted or not: beyond it integers of micro-yuan could overflow
 
 
@@ -55,7 +56,8 @@ class Market:
         factor: (T, N) hfq factor; 1 throughout under qfq and hfq.
         mark: (T, N) close x factor, carried over sessions without trading; NaN before the first bar.
         limit_up, limit_down: (T, N) yuan; NaN where there is no limit or no bar.
-        doubtful: (T, N) whether a marked row of the rule book decided the limits.
+        doubtful: (T, N) whether a marked row of the rule book decided the limits, or an ex-date on which factor
+            and corporate action disagree.
         doubtful_rates: (T, G, 2) whether one decided the lots, the fees.
         listed, delisted: (N,) first session of the symbol, first session it is gone (T: never).
         group: (N,) index into the second axis of ``rates``.
@@ -200,12 +202,11 @@ def from_frames(
     group, rates, covered, doubtful_rates = _rates(grid)
     listed, delisted, known = _spells(grid, instruments, covered)
     caveats = _gaps(grid, suspensions, listed, delisted, first, gaps)
+    reference, disputed = _references(grid, bars, factor, corporate_actions, basis)
+    bars = bars.with_columns(reference=pl.Series(reference, nan_to_null=True), status=_statuses(bars, names))
     bars = bars.with_columns(
-        reference=pl.Series(_references(grid, bars, factor, corporate_actions, basis), nan_to_null=True),
-        status=_statuses(bars, names),
-    )
-    bars = bars.with_columns(
-        listed_days=_listed_days(grid, bars, listed, known, names), doubtful=_doubtful_references(bars)
+        listed_days=_listed_days(grid, bars, listed, known, names),
+        doubtful=_doubtful_references(bars) | pl.Series(disputed),
     )
     up, down, doubtful = _limits(bars, basis)
     kept = slice(first, None)
@@ -412,22 +413,27 @@ def _gaps(
 
 def _references(
     grid: _Grid, bars: pl.DataFrame, factor: Array, actions: pl.DataFrame | None, basis: str
-) -> Array:
-    """What each bar's limits are counted from: the previous close, ex-adjusted; NaN on the first bar.
+) -> tuple[Array, Array]:
+    """What each bar's limits are counted from, and whether two sources differ on it.
 
-    An ex-reference price is (previous close - cash) / (1 + new shares), half-up to the fen, where the action is
-    known; else the previous close by the step of the factor, to the fen.
+    The previous close, ex-adjusted; NaN on the first bar. An ex-reference price is (previous close - cash) / (1 +
+    new shares), half-up to the fen, where the action is known and the factor says the same within its rounding;
+    else the previous close by the step of the factor, to the fen. The plan is nominal: where repurchased shares get
+    nothing the exchange publishes less cash a share, and rights are in no plan; the factor has both. A factor
+    without a step on the ex-date is late, and the plan all there is.
     """
     same = bars["symbol"] == bars["symbol"].shift(1)
     previous = bars["close"].shift(1).to_numpy()
     now = factor[grid.row, grid.column]
-    step = np.roll(now, 1) / now
+    before = np.roll(now, 1)
+    step = before / now
     reference = np.where(same.fill_null(value=False).to_numpy(), previous, np.nan)
+    undisputed = np.zeros(bars.height, dtype=bool)
     if basis != "raw":
-        return reference
+        return reference, undisputed
     moved = np.where(step == 1.0, reference, np.floor(reference * step * 100 + 0.5 + 1e-6) / 100)
     if actions is None or not actions.height:
-        return moved
+        return moved, undisputed
     ex = (
         actions.sort("ex_date")
         .join_asof(
@@ -445,9 +451,9 @@ def _references(
     told = bars.select("symbol", "date").join(ex, on=["symbol", "date"], how="left", maintain_order="left")
     cash, new = told["cash"].to_numpy(), told["new"].to_numpy()
     exact = np.floor((reference - cash) / (1 + new) * 100 + 0.5 + 1e-6) / 100
-    # a rights issue in the same ex-date is only in the factor
-    agrees = np.abs(exact / moved - 1) < 0.01  # false where either is NaN
-    return np.where(agrees & (exact > 0), exact, moved)
+    near = 0.005 + 1e-9 + reference * FACTOR_ROUNDING * (1 / before + 1 / now)  # a factor may know no fen
+    differs = np.abs(exact - reference * step) > near  # false where either is NaN
+    return np.where((exact > 0) & (~differs | (step == 1.0)), exact, moved), differs
 
 
 def _doubtful_references(bars: pl.DataFrame) -> pl.Series:

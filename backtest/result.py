@@ -305,7 +305,7 @@ def _caveats(inputs: Inputs, simulation: Simulation) -> tuple[str, ...]:
 
 
 def _doubts(simulation: Simulation) -> list[str]:
-    """One sentence on the fills and refusals that rest on doubtful rows of the rule book, if there are any."""
+    """One sentence on the fills and refusals that rest on a doubtful rule or ex-reference, if there are any."""
     doubtful = simulation.doubtful
     if doubtful.is_empty():
         return []
@@ -315,8 +315,9 @@ def _doubts(simulation: Simulation) -> list[str]:
     first = doubtful.row(0, named=True)
     return [
         f"{n_fills:,} of {simulation.fills.height:,} fills and {n_refusals:,} of {simulation.rejections.height:,} "
-        f"refusals rest on rows of the rule book that are marked doubtful ({', '.join(whats)}); the first: "
-        f"{first['symbol']} on {first['date']}. docs/rules.md says which rows."
+        f"refusals rest on rows of the rule book that are marked doubtful, or on an ex-date of which dividend and "
+        f"factor differ ({', '.join(whats)}); the first: {first['symbol']} on {first['date']}. docs/rules.md says "
+        "which rows."
     ]
 
 

@@ -82,6 +82,21 @@ def test_a_limit_counted_by_beijings_ex_formula_is_marked_on_that_day_alone(
     assert result.doubtful.rows() == expected
 
 
+def test_a_differential_dividend_locks_at_the_limit_of_the_published_price() -> None:
+    """10.00, plan 1.00, published 9.03 as repurchased shares get nothing: a day at 8.13 is limit-down, not above it."""
+    symbol, days = "600000.SH", weekdays(dt.date(2024, 6, 3), 5)
+    action = pl.DataFrame(
+        {"symbol": [symbol], "ex_date": [days[2]], "cash": [1.0], "bonus": [0.0], "transfer": [0.0]}
+    )
+    factor = pl.DataFrame({"symbol": [symbol], "date": [days[2]], "factor": [10 / 9.03]})
+    m = market(symbol, days, [10.0, 10.0, 8.13, 8.2, 8.2], corporate_actions=action, factors=factor)
+    result = simulate(m, book(symbol, (days[0], 0.5), (days[1], 0.0)))
+    assert result.rejections.select("date", "reason").rows() == [(days[2], "limit_down")]
+    assert result.doubtful.rows() == [(days[2], symbol, "sell", "rejection", "limit")]
+    (told,) = _doubts(result)
+    assert "ex-date" in told
+
+
 def test_a_code_the_book_is_unsure_of_puts_its_lots_in_doubt_too() -> None:
     """88 is Beijing's by knowledge alone: what its orders are rounded to depends on that."""
     day = dt.date(2023, 1, 3)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
+from fractions import Fraction
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from backtest.market import Market, from_frames
 from data_cache.errors import IntegrityError, NoData, UsageError
@@ -95,23 +99,68 @@ def test_limits_follow_the_previous_close_and_begin_before_the_start() -> None:
     assert column(market, "limit_down") == [9.0, 9.05]  # 9.045 half-up
 
 
-def test_on_an_ex_date_the_published_formula_beats_the_factor() -> None:
-    """600000 on 2017-05-25: (15.47 - 0.20) / 1.3 = 11.746 -> 11.75, limit 12.93; the raw close would give 17.02."""
+def ex_date(close: float, cash: float, new: float, *factor: float) -> Market:
+    """Two sessions in 2017, the second an ex-date; one factor, or the one before it and the one from it on."""
     days = [dt.date(2017, 5, 24), dt.date(2017, 5, 25)]
-    frame = bars([15.47, 11.60], days=days)
     action = pl.DataFrame(
-        {"symbol": ["600000.SH"], "ex_date": [days[1]], "cash": [0.2], "bonus": [0.0], "transfer": [0.3]}
+        {"symbol": ["600000.SH"], "ex_date": [days[1]], "cash": [cash], "bonus": [0.0], "transfer": [new]}
     )
-    factors = pl.DataFrame({"symbol": ["600000.SH"], "date": [days[1]], "factor": [1.3184]})  # rounded: 11.73
-    told = from_frames(frame, pl.Series(days), factors=factors, corporate_actions=action)
-    assert column(told, "limit_up") == [None, 12.93]
-    untold = from_frames(frame, pl.Series(days), factors=factors)
-    assert column(untold, "limit_up") == [None, 12.9]  # 11.73 x 1.1
-    rights = factors.with_columns(factor=pl.lit(1.5))  # an action that explains only part of the step
-    assert (
-        column(from_frames(frame, pl.Series(days), factors=rights, corporate_actions=action), "limit_up")[1]
-        == 11.34
+    rows = pl.DataFrame(
+        {"symbol": "600000.SH", "date": days[-len(factor) :], "factor": [float(f) for f in factor]}
     )
+    frame = bars([close, close], days=days)
+    return from_frames(frame, pl.Series(days), factors=rows, corporate_actions=action)
+
+
+def test_on_an_ex_date_the_published_formula_beats_a_rounded_factor() -> None:
+    """600000 on 2017-05-25: (15.47 - 0.20) / 1.3 = 11.746 -> 11.75, limit 12.93; the raw close would give 17.02."""
+    assert column(ex_date(15.47, 0.2, 0.3, 1.3170), "limit_up")[1] == 12.93
+    # (17.95 - 0.25) / 1.3 = 13.6154 -> 13.62; by a factor of four decimals 13.6150 -> 13.61, and 14.97
+    market = ex_date(17.95, 0.25, 0.3, 1.3184)
+    assert column(market, "limit_up")[1] == 14.98
+    assert not market.doubtful.any()
+
+
+@pytest.mark.parametrize(
+    ("factor", "limit"),
+    [
+        (15.47 / 11.80, 12.98),  # repurchased shares got nothing: the exchange published less cash a share
+        (1.5, 11.34),  # rights in the same ex-date
+    ],
+)
+def test_a_factor_that_tells_of_more_than_the_plan_decides_in_doubt(factor: float, limit: float) -> None:
+    market = ex_date(15.47, 0.2, 0.3, factor)
+    assert column(market, "limit_up")[1] == limit
+    assert market.doubtful.tolist() == [[False], [True]]
+
+
+def test_a_plan_decides_in_doubt_while_the_factor_is_late() -> None:
+    market = ex_date(15.47, 0.2, 0.3, 1.0)
+    assert column(market, "limit_up")[1] == 12.93
+    assert market.doubtful.tolist() == [[False], [True]]
+
+
+@given(
+    fen=st.integers(200, 200_000),
+    share=st.fractions(0, Fraction(1, 20)),
+    new=st.integers(0, 15),
+    before=st.integers(10_000, 300_000),
+    published=st.booleans(),
+    digits=st.sampled_from([4, 6, 15]),
+)
+def test_a_plain_dividend_takes_the_plan_by_whichever_factor(
+    fen: int, share: Fraction, new: int, before: int, published: bool, digits: int
+) -> None:
+    """A vendor steps its factor by the formula or by the published price, and rounds it to four decimals or more."""
+    cash = int(fen * share)
+    exact = Fraction(fen - cash) / (1 + Fraction(new, 10))
+    reference = math.floor(exact + Fraction(1, 2))
+    assume((cash or new) and reference != fen)
+    now = round(float(Fraction(before, 10_000) * fen / (reference if published else exact)), digits)
+    market = ex_date(fen / 100, cash / 100, new / 10, before / 10_000, now)
+    assume(now != before / 10_000)  # a dividend too small for the factor's decimals
+    assert column(market, "limit_up")[1] == math.floor(Fraction(reference * 11, 10) + Fraction(1, 2)) / 100
+    assert not market.doubtful.any()
 
 
 def test_the_mark_is_carried_over_a_suspension_and_adjusted() -> None:
