@@ -2,7 +2,8 @@
 
 1. ``load`` reads the store; ``from_frames`` takes frames. Both end in one frozen ``Market``.
 2. ``_check_bars``, ``_gaps``: every bar is a positive price on a session, and a session without a bar is explained.
-3. ``_dense``: one array of sessions x symbols per field, scattered by integer codes.
+3. ``_Grid``: one array of sessions x symbols per field, scattered by integer codes; for adjusted imports the volume
+   is told in shares of their prices first, see ``_adjusted_volume``.
 4. ``_references``: the price limits are counted from: the previous close, ex-adjusted.
 5. ``_limits``: the rule book's limit prices; for adjusted imports its ratios alone, see ``TOLERANCE``.
 6. ``_rates``: lots and fees of each session, by group of symbols the rule book can tell apart.
@@ -51,7 +52,8 @@ class Market:
         symbols: N symbols, ascending.
         basis: ``raw``, ``qfq`` or ``hfq``; the prices are the traded ones only under ``raw``.
         open, high, low, close: (T, N) yuan; NaN where the symbol did not trade.
-        volume: (T, N) shares; NaN where it did not trade.
+        volume: (T, N) shares, under qfq and hfq of the adjusted price where the amount is known; NaN where it did
+            not trade.
         amount: (T, N) yuan; NaN where it did not trade or is not known.
         factor: (T, N) hfq factor; 1 throughout under qfq and hfq.
         mark: (T, N) close x factor, carried over sessions without trading; NaN before the first bar.
@@ -196,12 +198,15 @@ def from_frames(
         column=symbols.search_sorted(bars["symbol"]).cast(pl.Int64),
     )
     grid = _Grid(dates, symbols, bars["row"].to_numpy(), bars["column"].to_numpy())
+    unscaled: tuple[str, ...] = ()
+    if basis != "raw":
+        bars, unscaled = _adjusted_volume(bars, first, basis)
     traded = {name: grid.scatter(bars[name]) for name in FIELDS}
     factor = _factors(grid, factors)
     mark = grid.carry(traded["close"] * factor)
     group, rates, covered, doubtful_rates = _rates(grid)
     listed, delisted, known = _spells(grid, instruments, covered)
-    caveats = _gaps(grid, suspensions, listed, delisted, first, gaps)
+    caveats = unscaled + _gaps(grid, suspensions, listed, delisted, first, gaps)
     reference, disputed = _references(grid, bars, factor, corporate_actions, basis)
     bars = bars.with_columns(reference=pl.Series(reference, nan_to_null=True), status=_statuses(bars, names))
     bars = bars.with_columns(
@@ -293,6 +298,26 @@ def _day(value: object) -> dt.date:
     if not isinstance(value, dt.date):
         raise UsageError(f"dates of bars are {type(value).__name__}; need dates")
     return value
+
+
+def _adjusted_volume(bars: pl.DataFrame, first: int, basis: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The volume in shares of the adjusted price, and a caveat on the bars from row ``first`` where it is not known.
+
+    Yuan traded are the same by any basis: at the day's typical price they tell how many adjusted shares that was,
+    whether the vendor adjusts its volume or not. An order is then held to a part of the day's money, which does not
+    depend on dividends paid later.
+    """
+    typical = pl.mean_horizontal("high", "low", "close")
+    blank = bars.select(kept=pl.col("row") >= first, blank=pl.col("amount").fill_nan(None).is_null())
+    bars = bars.with_columns(volume=(pl.col("amount").fill_nan(None) / typical).fill_null(pl.col("volume")))
+    count = blank.filter("kept", "blank").height
+    if not count:
+        return bars, ()
+    return bars, (
+        f"{count:,} of {blank['kept'].sum():,} bars have no amount: there the volume cap and the impact set shares of "
+        f"{basis} prices against the volume as the source has it. If that is in shares as traded, an order is held to "
+        "more or less than its part of the day, by a factor that depends on dividends paid after it.",
+    )
 
 
 def _factors(grid: _Grid, factors: pl.DataFrame | None) -> Array:

@@ -108,6 +108,40 @@ def test_positions_tell_what_is_held_each_day(market: Market) -> None:
     assert (worth["value"] + worth["cash"] - worth["value_all"]).abs().max() == pytest.approx(0, abs=1e-6)
 
 
+def scaled(basis: str, scale: float, volume_scale: float, amount: float | None = 9.7e6) -> Market:
+    """One world by prices as traded, or adjusted; a vendor may adjust the volume too."""
+    rows = [
+        (GOOD[1], day, *(price * scale for price in (9.6, 9.8, 9.5, 9.8)), round(1e6 / volume_scale), amount)
+        for day in DAYS
+    ]
+    names = ["symbol", "date", "open", "high", "low", "close", "volume", "amount"]
+    return from_frames(pl.DataFrame(rows, names, orient="row"), pl.Series("date", DAYS), basis=basis)
+
+
+@pytest.mark.parametrize("rules", [Execution(volume_cap=0.1), Execution(volume_cap=1.0, impact=0.1)])
+@pytest.mark.parametrize(("basis", "scale"), [("qfq", 0.22), ("hfq", 4.5)])
+@pytest.mark.parametrize("volume_adjusted", [False, True])
+def test_an_order_is_held_to_its_part_of_the_days_money_by_any_basis(
+    basis: str, scale: float, volume_adjusted: bool, rules: Execution
+) -> None:
+    """What was paid out later scales the prices of today's export: it must not decide what filled then."""
+    book = targets((DAYS[0], GOOD[1], 1.0))
+    (true,) = simulate(scaled("raw", 1.0, 1.0), book, cash=2e6, rules=rules).fills.to_dicts()
+    market = scaled(basis, scale, scale if volume_adjusted else 1.0)
+    (fill,) = simulate(market, book, cash=2e6, rules=rules).fills.to_dicts()
+    assert fill["notional"] == pytest.approx(true["notional"], rel=0.005)  # a lot of 100 adjusted shares
+    assert fill["price"] / scale == pytest.approx(true["price"], rel=1e-4)
+    assert not any("volume" in caveat for caveat in market.caveats)
+
+
+def test_an_adjusted_volume_without_an_amount_is_told() -> None:
+    market = scaled("qfq", 0.22, 1.0, None)
+    (told,) = (caveat for caveat in market.caveats if "volume" in caveat)
+    assert told.startswith("5 of 5 bars have no amount: there the volume cap")
+    assert (market.volume == 1e6).all()
+    assert not any("volume" in caveat for caveat in scaled("raw", 1.0, 1.0, None).caveats)
+
+
 def test_the_heaviest_buy_comes_first_when_cash_is_short() -> None:
     days = DAYS[:2]
     rows = [
