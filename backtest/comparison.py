@@ -38,7 +38,8 @@ class Comparison:
     Attributes:
         results: label → backtest, in the order asked for.
         table: one row a strategy, and the benchmark last; see ``_row`` for the columns and units.
-        benchmark: date, close (index points) and value (as if the cash had followed the index); empty if none.
+        benchmark: date, close (index points) and value (as if the cash had followed the index) on the sessions from
+            its first bar to its last; empty if none.
         attribution: label → fills with the events behind them.
         events: the events behind any fill, with their quotes.
         overfitting: probability that the best strategy here is overfitted (CSCV); NaN with one strategy.
@@ -56,15 +57,25 @@ class Comparison:
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """The cards' sentences, each once; one that is not on every card begins with the labels it is of."""
+        """The cards' sentences, each once, and the benchmark's own.
+
+        One that is not on every card begins with the labels it is of.
+        """
         owners: dict[str, list[str]] = {}
         for name, result in self.results.items():
             for caveat in result.card.caveats:
                 owners.setdefault(caveat, []).append(name)
-        return tuple(
+        told = [
             caveat if len(names) == len(self.results) else f"{', '.join(names)}: {caveat}"
             for caveat, names in owners.items()
-        )
+        ]
+        days, whole = self.benchmark["date"], self.inputs.market.dates
+        if len(days) and not _covers(self.benchmark, len(whole)):
+            told.append(
+                f"{self.benchmark_symbol} has bars from {days[0]} to {days[-1]} alone, the strategies run from "
+                f"{whole[0]} to {whole[-1]}: its figures are of its own sessions, and no return over it is told."
+            )
+        return tuple(told)
 
     def to_html(self, path: str | Path) -> Path:
         """Write one self-contained page, readable without a network; returns its path.
@@ -105,7 +116,7 @@ class Comparison:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """The comparison as plain values: the table, the cards, refusals by reason, the events behind trades."""
+        """The comparison as plain values: table, caveats, cards, refusals by reason, the events behind trades."""
         return {
             "sample": self.inputs.sample,
             "start": self.inputs.start,
@@ -115,6 +126,7 @@ class Comparison:
             "snapshot": self.inputs.snapshot,
             "table": self.table,
             "overfitting": self.overfitting,
+            "caveats": list(self.caveats),
             "rejections": {label: result.refusals for label, result in self.results.items()},
             "events": self.events,
             "cards": {label: result.card.as_dict() for label, result in self.results.items()},
@@ -218,7 +230,10 @@ def label(strategies: Sequence[Strategy]) -> list[str]:
 
 
 def _row(name: str, result: Backtest, trials: list[Any], index: pl.DataFrame) -> dict[str, Any]:
-    """One strategy's figures: returns and shares are fractions, money is yuan."""
+    """One strategy's figures: returns and shares are fractions, money is yuan.
+
+    ``excess_return`` is null where the index is not there from the first session to the last.
+    """
     values = result.equity["value"].to_numpy()
     r = st.returns(values)
     fills = result.fills
@@ -226,7 +241,8 @@ def _row(name: str, result: Backtest, trials: list[Any], index: pl.DataFrame) ->
     years = max(len(values) - 1, 1) / st.SESSIONS_PER_YEAR
     traded = float(fills["notional"].sum())
     total = float(values[-1] / values[0] - 1)
-    market_total = float(index["value"][-1] / index["value"][0] - 1) if index.height else None
+    covered = _covers(index, len(values))
+    market_total = float(index["value"][-1] / index["value"][0] - 1) if covered else None
     return {
         "strategy": name,
         "final_value": float(values[-1]),
@@ -261,7 +277,7 @@ def _index_row(symbol: str, index: pl.DataFrame) -> dict[str, Any]:
 
 
 def _benchmark(store: Store, symbol: str | None, inputs: Inputs, cash: float) -> pl.DataFrame:
-    """The index over the same sessions, scaled to the same cash; its own gaps are carried over."""
+    """The index on the same sessions from its first bar to its last, scaled to the same cash; gaps are carried over."""
     if symbol is None:
         return pl.DataFrame(schema={"date": pl.Date, "close": pl.Float64, "value": pl.Float64})
     bars = store.index_bars([symbol], start=inputs.start, end=inputs.end)
@@ -277,8 +293,14 @@ def _benchmark(store: Store, symbol: str | None, inputs: Inputs, cash: float) ->
         .sort("date")
         .with_columns(pl.col("close").forward_fill())
         .drop_nulls("close")  # sessions before the index's own first bar
+        .filter(pl.col("date") <= bars["date"].max())
         .with_columns((pl.col("close") / pl.col("close").first() * cash).alias("value"))
     )
+
+
+def _covers(index: pl.DataFrame, sessions: int) -> bool:
+    """Whether the index spans all the sessions of the strategies; not so if there is none."""
+    return index.height == sessions
 
 
 def _labelled(name: str, frame: pl.DataFrame) -> pl.DataFrame:

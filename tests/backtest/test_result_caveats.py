@@ -70,6 +70,39 @@ def less(sample_db: Path, path: Path, without: pl.Expr) -> None:
     store.put_bars(bars.filter(~without), source="sample")
 
 
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [("2024-02-26", "2024-03-29"), ("2024-02-01", "2024-03-15"), ("2024-02-01", "2024-03-29")],
+)
+def test_an_index_of_another_span_gives_no_excess_and_says_its_dates(
+    sample_db: Path, tmp_path: Path, first: str, last: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two returns over two stretches of time have no difference that means anything."""
+    from backtest.cli import main
+
+    path = tmp_path / "index.duckdb"
+    less(sample_db, path, pl.lit(value=False))
+    points = Store.open(sample_db).index_bars(start=first, end=last).drop("source", strict=False)
+    Store.open(path).put_index_bars(points, source="sample")
+    asked = ["compare", "buy-and-hold", "momentum", "--start", START, "--end", END, "--db", str(path)]
+    assert main([*asked, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    told = [caveat for caveat in said["caveats"] if caveat.startswith("000300.SH")]
+    *own, index = said["table"]
+    assert len(own) == 2
+    if (first, last) == (START, END):
+        assert not told
+        assert all(row["excess_return"] == row["total_return"] - index["total_return"] for row in own)
+    else:
+        assert all(row["excess_return"] is None for row in own)
+        assert f"has bars from {first} to {last} alone, the strategies run from {START} to {END}" in told[0]
+        assert (index["total_return"] + 1) * 1e6 == pytest.approx(index["final_value"])
+    comparison = compare([BuyAndHold(), Momentum()], Store.open(path), start=START, end=END)
+    assert [str(day) for day in comparison.benchmark["date"][[0, -1]]] == [first, last]
+    page = comparison.to_html(tmp_path / "page.html").read_text()
+    assert all(caveat in page for caveat in told)
+
+
 @pytest.fixture
 def gappy(sample_db: Path, tmp_path: Path, inputs: Inputs) -> tuple[Path, str, str]:
     """The sample store less one bar, and which."""
