@@ -40,6 +40,7 @@ TOLERANCE = {"raw": 1e-6, "qfq": 2e-3, "hfq": 2e-3}
 As traded, prices and limits are whole fen and the tolerance only absorbs binary fractions. Adjusted prices hide
 the tick: limit and price each carry a rounding of half a tick of the price as traded, and the vendor's own."""
 FACTOR_ROUNDING = 5e-5  # half a unit of a factor's fourth decimal, the fewest a vendor gives
+LATE = 10  # sessions: a symbol that begins later than that was listed then, and no board frees a listing for longer
 MOST = 1_000_000.0  # yuan a share, adjusted or not: beyond it integers of micro-yuan could overflow
 
 
@@ -174,9 +175,10 @@ def from_frames(
         calendar: sessions; None takes the dates of the bars.
         basis: of the bars.
         factors: Factors; None is no adjustment.
-        names: NameHistory; without it every symbol is taken as neither ST nor in a delisting period.
-        instruments: Instruments; a symbol without a ``listed`` date is listed at its first bar, without a
-            ``delisted`` date never gone.
+        names: NameHistory; a symbol is taken as neither ST nor in a delisting period before its first name, which
+            the caveats tell.
+        instruments: Instruments; a symbol without a ``listed`` date is listed at its first bar, which the caveats
+            tell where it frees sessions of the range; without a ``delisted`` date never gone.
         suspensions: Suspensions.
         corporate_actions: CorporateActions.
         start: first session, inclusive; None the first bar.
@@ -205,10 +207,18 @@ def from_frames(
     factor = _factors(grid, factors)
     mark = grid.carry(traded["close"] * factor)
     group, rates, covered, doubtful_rates = _rates(grid)
-    listed, delisted, known = _spells(grid, instruments, covered)
-    caveats = unscaled + _gaps(grid, suspensions, listed, delisted, first, gaps)
+    listed, delisted, known, recorded = _spells(grid, instruments, covered)
+    status = _statuses(bars, names)
+    caveats = (
+        *unscaled,
+        *_gaps(grid, suspensions, listed, delisted, first, gaps),
+        *_unnamed(bars, status, first),
+        *_unlisted(grid, known & ~recorded, listed, first),
+    )
     reference, disputed = _references(grid, bars, factor, corporate_actions, basis)
-    bars = bars.with_columns(reference=pl.Series(reference, nan_to_null=True), status=_statuses(bars, names))
+    bars = bars.with_columns(
+        reference=pl.Series(reference, nan_to_null=True), status=status.fill_null("normal")
+    )
     bars = bars.with_columns(
         listed_days=_listed_days(grid, bars, listed, known, names),
         doubtful=_doubtful_references(bars) | pl.Series(disputed),
@@ -370,14 +380,16 @@ def _rates(grid: _Grid) -> tuple[Array, Array, Array, Array]:
     )
 
 
-def _spells(grid: _Grid, instruments: pl.DataFrame | None, covered: Array) -> tuple[Array, Array, Array]:
-    """First and past-last session of each symbol, and whether the first is known to be its listing."""
+def _spells(
+    grid: _Grid, instruments: pl.DataFrame | None, covered: Array
+) -> tuple[Array, Array, Array, Array]:
+    """First and past-last session of each symbol, whether the first is taken as its listing, and is on record."""
     n_sessions, n_symbols = grid.shape
     first = np.full(n_symbols, n_sessions, dtype=np.int64)
     np.minimum.at(first, grid.column, grid.row)
     listed, gone = first.copy(), np.full(n_symbols, n_sessions, dtype=np.int64)
     # without a record, a symbol that appears well after the others was listed then
-    known = first > 10
+    known, recorded = first > LATE, np.zeros(n_symbols, dtype=bool)
     if instruments is not None and instruments.height:
         rows = pl.DataFrame({"symbol": grid.symbols}).join(
             instruments, on="symbol", how="left", maintain_order="left"
@@ -387,7 +399,7 @@ def _spells(grid: _Grid, instruments: pl.DataFrame | None, covered: Array) -> tu
             out[has] = grid.dates.search_sorted(rows[name].drop_nulls()).to_numpy()
             if name == "listed":
                 before = (rows[name] < grid.dates[0]).fill_null(value=False).to_numpy()
-                known = np.where(has, ~before, known)
+                known, recorded = np.where(has, ~before, known), has
     names = [group_of(symbol) for symbol in grid.symbols]
     index = {name: i for i, name in enumerate(sorted(set(names)))}
     for j, name in enumerate(names):
@@ -395,7 +407,7 @@ def _spells(grid: _Grid, instruments: pl.DataFrame | None, covered: Array) -> tu
         begins, ends = (int(inside[0]), int(inside[-1]) + 1) if inside.size else (n_sessions, n_sessions)
         listed[j] = max(listed[j], begins)
         gone[j] = min(gone[j], ends)
-    return listed, gone, known
+    return listed, gone, known, recorded
 
 
 def _gaps(
@@ -433,6 +445,34 @@ def _gaps(
     return (
         f"{count:,} symbol-sessions without a bar or a recorded suspension were taken as suspensions; "
         f"the first: {grid.symbols[column]} on {grid.dates[row]}.",
+    )
+
+
+def _unnamed(bars: pl.DataFrame, status: pl.Series, first: int) -> tuple[str, ...]:
+    """A caveat on the bars from row ``first`` that no short name is known for, and so whether the symbol was ST."""
+    kept = bars.select("symbol", "date", blank=status.is_null()).filter(bars["row"] >= first)
+    blank = kept.filter("blank")
+    if blank.is_empty():
+        return ()
+    of_first = blank.filter(pl.col("symbol") == blank["symbol"][0])
+    return (
+        f"{blank['symbol'].n_unique():,} of {kept['symbol'].n_unique():,} symbols have bars before their first known "
+        f"short name ({blank.height:,} bars) and were taken there as neither ST nor in a delisting period, with the "
+        f"limits of a normal name; the first: {of_first['symbol'][0]} from {of_first['date'][0]} to "
+        f"{of_first['date'][-1]}.",
+    )
+
+
+def _unlisted(grid: _Grid, assumed: Array, listed: Array, first: int) -> tuple[str, ...]:
+    """A caveat on the symbols ``assumed`` to be listed at a first bar that may free sessions from row ``first``."""
+    # past the last session: on a board the rule book does not know yet, so not tradable at all
+    found = np.flatnonzero(assumed & (listed >= first - LATE) & (listed < len(grid.dates)))
+    if not found.size:
+        return ()
+    return (
+        f"{found.size:,} of {len(grid.symbols):,} symbols have no listing date and bars that begin later than the "
+        "others': they were taken as listed on their first bar, without limits where a new listing has none; the "
+        f"first: {grid.symbols[int(found[0])]} on {grid.dates[int(listed[found[0]])]}.",
     )
 
 
@@ -493,13 +533,13 @@ def _doubtful_references(bars: pl.DataFrame) -> pl.Series:
 
 
 def _statuses(bars: pl.DataFrame, names: pl.DataFrame | None) -> pl.Series:
-    """The status of each bar by the short name of the day; ``normal`` where none is known."""
+    """The status of each bar by the short name of the day; null where none is known."""
     if names is None or not names.height:
-        return pl.Series("status", ["normal"]).new_from_index(0, bars.height)
+        return pl.Series("status", [None], dtype=pl.String).new_from_index(0, bars.height)
     told = bars.select("symbol", "date").join_asof(
         _name_rows(names), left_on="date", right_on="valid_from", by="symbol", check_sortedness=False
     )
-    return told["status"].fill_null("normal")
+    return told["status"]
 
 
 def _name_rows(names: pl.DataFrame) -> pl.DataFrame:

@@ -30,6 +30,12 @@ def bars(closes: list[float | None], symbol: str = "600000.SH", days: list[dt.da
     ).with_columns(pl.col("open", "high", "low", "close").cast(pl.Float64))
 
 
+def named(frame: pl.DataFrame, since: dt.date = DAYS[0]) -> pl.DataFrame:
+    """An ordinary name of every symbol of the bars."""
+    symbols = frame["symbol"].unique()
+    return pl.DataFrame({"symbol": symbols}).with_columns(valid_from=pl.lit(since), name=pl.lit("测试"))
+
+
 def column(market: Market, name: str, symbol: str = "600000.SH") -> list[float | None]:
     values = getattr(market, name)[:, market.symbols.index(symbol)]
     return [None if np.isnan(v) else round(float(v), 6) for v in values]
@@ -55,7 +61,7 @@ def test_a_date_missing_in_one_symbol_is_named_unless_it_was_suspended() -> None
     with pytest.raises(IntegrityError, match=r"600000\.SH has no bar on 2024-01-09"):
         from_frames(both, CALENDAR)
     known = pl.DataFrame({"symbol": ["600000.SH"], "date": [dt.date(2024, 1, 9)]})
-    assert from_frames(both, CALENDAR, suspensions=known).caveats == ()
+    assert from_frames(both, CALENDAR, suspensions=known, names=named(both)).caveats == ()
     lenient = from_frames(both, CALENDAR, gaps="suspended")
     assert "1 symbol-sessions" in lenient.caveats[0]
     assert "600000.SH on 2024-01-09" in lenient.caveats[0]
@@ -74,7 +80,7 @@ def test_bars_that_stop_early_or_begin_after_the_listing_are_gaps_too() -> None:
     with pytest.raises(IntegrityError, match=r"000001\.SZ has no bar on 2024-01-09.*2 such"):
         from_frames(short, CALENDAR, instruments=record)
     gone = record.with_columns(listed=dt.date(2024, 1, 10), delisted=dt.date(2024, 1, 11))
-    assert from_frames(short, CALENDAR, instruments=gone).caveats == ()
+    assert from_frames(short, CALENDAR, instruments=gone, names=named(short)).caveats == ()
 
 
 def test_two_bars_of_one_day_and_a_bar_on_a_holiday_are_named() -> None:
@@ -183,6 +189,39 @@ def test_st_names_narrow_the_limit_from_the_day_of_the_name() -> None:
     assert column(market, "limit_up") == [None, 11.0, 10.5]
 
 
+def test_bars_before_any_known_name_are_told_with_their_symbols_and_dates() -> None:
+    """Shanghai's names are known from the day a refresh first saw them: ST before it would have been 5 %."""
+    both = pl.concat([bars([10.0, 10.0, 10.0, 10.0]), bars([5.0] * 4, "000001.SZ")])
+    names = pl.concat([named(both).filter(pl.col("symbol") == "000001.SZ"), named(bars([10.0]), DAYS[3])])
+    (told,) = from_frames(both, CALENDAR, names=names).caveats
+    assert told.startswith("1 of 2 symbols have bars before their first known short name (3 bars)")
+    assert told.endswith("the first: 600000.SH from 2024-01-08 to 2024-01-10.")
+    (told,) = from_frames(both, CALENDAR, names=names, start=DAYS[2]).caveats
+    assert "(1 bars)" in told
+    assert from_frames(both, CALENDAR, names=names, start=DAYS[3]).caveats == ()
+    (told,) = from_frames(both, CALENDAR).caveats
+    assert told.startswith("2 of 2 symbols have bars before their first known short name (8 bars)")
+
+
+def test_a_late_first_bar_taken_as_a_listing_is_told() -> None:
+    days = pl.date_range(dt.date(2024, 1, 1), dt.date(2024, 3, 1), eager=True)
+    days = days.filter(days.dt.weekday() < 6).to_list()
+    old = bars([10.0] * len(days), days=days)
+    young = bars([5.0] * (len(days) - 12), "600010.SH", days[12:])
+    both = pl.concat([old, young])
+    asked = {"calendar": pl.Series("date", days), "names": named(both, days[0])}
+    market = from_frames(both, **asked)
+    (told,) = market.caveats
+    assert told.startswith("1 of 2 symbols have no listing date")
+    assert told.endswith(f"the first: 600010.SH on {days[12]}.")
+    assert column(market, "limit_up", "600010.SH")[12:18] == [None] * 5 + [5.5]  # what it is told of
+    assert len(from_frames(both, start=days[14], **asked).caveats) == 1  # some free sessions are left
+    assert from_frames(both, start=days[23], **asked).caveats == ()
+    listed = pl.DataFrame({"symbol": ["600010.SH"], "listed": [days[12]], "delisted": [None]})
+    known = listed.with_columns(pl.col("delisted").cast(pl.Date))
+    assert from_frames(both, instruments=known, **asked).caveats == ()
+
+
 def test_a_new_listing_is_free_for_five_sessions_and_not_tradable_before() -> None:
     listed = pl.DataFrame(
         {"symbol": ["300999.SZ"], "listed": [dt.date(2024, 1, 9)], "delisted": [dt.date(2024, 1, 19)]}
@@ -214,3 +253,7 @@ def test_a_beijing_code_is_not_listed_before_the_board_was() -> None:
     days = [dt.date(2021, 11, 11), dt.date(2021, 11, 12), dt.date(2021, 11, 15), dt.date(2021, 11, 16)]
     market = from_frames(bars([10.0, 10.0, 10.0, 10.0], "920808.BJ", days), pl.Series(days))
     assert market.listed.tolist() == [2]
+    days = [dt.date(2020, 1, day) for day in range(6, 24)]
+    both = pl.concat([bars([5.0] * 18, days=days), bars([5.0] * 5, "920808.BJ", days[13:])])
+    market = from_frames(both, pl.Series(days), names=named(both, days[0]))
+    assert (market.listed.tolist(), market.caveats) == ([0, 18], ())
