@@ -179,12 +179,11 @@ def load(
         days = bars["date"].sort()
         first, last = days[0], days[-1]
         begin, stop = _day("start", start, first), _day("end", end, last)
-        if begin > stop:
+        if start is not None and end is not None and begin > stop:
             raise UsageError(f"start {begin} is after end {stop}; give them in order")
         if begin > last or stop < first:
-            raise NoData(
-                f"no bars between {begin} and {stop}; universe {name!r} is stored from {first} to {last}"
-            )
+            asked = [f"from {begin}"] * (start is not None) + [f"to {stop}"] * (end is not None)
+            raise NoData(f"no bars {' '.join(asked)}; universe {name!r} is stored from {first} to {last}")
         begin, stop = max(begin, first), min(stop, last)
         kinds = sorted({kind for s in strategies for kind in s.kinds})
         known = first_told(store.events() if events is None else events)

@@ -24,6 +24,8 @@ HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush
         (["backtest", "momentum", "--start", "03/01/2023"], 2, ["03/01/2023", "2023-01-03"]),
         (["backtest", "momentum", "--start", "2024-01-05", "--end", "2023-01-05"], 2, ["after"]),
         (["backtest", "momentum", "--start", "1999-01-05", "--end", "1999-12-05"], 2, ["1999"]),
+        (["backtest", "momentum", "--start", "2030-01-01"], 2, ["no bars from 2030-01-01;", "to 2025-12-31"]),
+        (["backtest", "momentum", "--end", "1999-12-05"], 2, ["no bars to 1999-12-05;", "from 2021-01-04"]),
         (["backtest", "momentum", "--cash", "-5"], 2, ["cash"]),
         (["backtest", "momentum", "--universe", "liquid_coolin"], 2, ["liquid_cooling"]),
         (["compare", "momentum", "--benchmark", "000301.SH"], 2, ["000301.SH", "000300.SH"]),
