@@ -492,6 +492,8 @@ class Store:
             done = transaction.put(table, frame)
             live = query(connection, "SELECT note_id, path, sha256 FROM notes")
             row = frame.row(0, named=True)
+            if (row["note_id"], row["sha256"]) not in set(live.select("note_id", "sha256").iter_rows()):
+                return done  # it was refused, so it replaces nothing
             if row["path"] is None:
                 stem = row["note_id"].rpartition("-")[0]
                 same = pl.col("path").is_null() & (pl.col("note_id").str.replace(r"-[^-]*$", "") == stem)

@@ -397,6 +397,14 @@ def test_an_event_no_session_could_trade_is_quarantined(store: Store) -> None:
     assert store.rejected()["rule"].to_list() == ["known_within_calendar"]
 
 
+def test_a_reading_that_is_refused_replaces_nothing(store: Store) -> None:
+    store.put_note(note("a-11111111", "good"))
+    store.put_events(events(event("e1", "a-11111111")))
+    store.put_note(note("a-22222222", "bad") | {"sha256": "no digest"})
+    assert store.notes()["text"].to_list() == ["good"]
+    assert store.events()["event_id"].to_list() == ["e1"]
+
+
 def test_another_note_of_another_file_stays(store: Store) -> None:
     store.put_note(note("a-11111111", "one", "a.txt"))
     store.put_note(note("b-22222222", "two", "b.txt"))
