@@ -116,13 +116,14 @@ def _put_block(
     basis: str,
     provisional: bool | None,
 ) -> Written:
-    done = Written()
+    done, given = Written(), rows
+    verdict = pl.repeat(NEW, rows.height, dtype=pl.Int8, eager=True)  # until compared with what is stored
 
     def keep(kept: pl.Series, rule: str) -> None:
-        nonlocal rows, done
+        nonlocal rows, verdict, done
         if not kept.all():
             done += _reject(transaction, rows.filter(~kept), rule)
-            rows = rows.filter(kept)
+            rows, verdict = rows.filter(kept), verdict.filter(kept)
 
     keep(on_calendar(rows, calendar), "on_calendar")
     if basis == "raw" and rows["amount"].null_count() < rows.height:
@@ -133,18 +134,19 @@ def _put_block(
     stored = _stored(transaction, rows, tips, basis)
     if stored.height:
         rows = rows.sort("symbol", "date")  # as the line that joins them with the stored bars is
-    line = line_up(rows, stored)
-    keep(stale_flat(line), "stale_flat")
-    if basis == "raw":
-        line = line if rows.height == line["mine"].sum() else line_up(rows, stored)
-        keep(board_limit(line, _known(transaction, rows, calendar)), "board_limit")
+    keep(stale_flat(line_up(rows, stored)), "stale_flat")
     verdict = judge_bars(rows, stored, transaction.source, adjusted=basis != "raw")
-    disputed = verdict == DISAGREES
-    if disputed.any():
-        done += _reject(transaction, rows.filter(disputed), "cross_source")
-    if basis != "raw" and stored.height:
-        rows, verdict, broken = _part_levels(transaction, rows, verdict, stored)
-        done += _reject(transaction, broken, "cross_source_level")
+    keep(verdict != DISAGREES, "cross_source")
+    if basis == "raw":
+        known = _known(transaction, rows, calendar)
+        keep(~_moved(given, rows, stored), "level")
+        # A row that is refused is no reference, the stored bar that stays is: so the rows after it are judged again.
+        while not (kept := board_limit(line_up(rows, stored), known)).all():
+            after = ~kept.shift(fill_value=True) & (rows["symbol"] == rows["symbol"].shift())
+            keep(kept | after, "board_limit")
+            keep(~_moved(given, rows, stored), "level")
+    elif stored.height:
+        keep(~_apart(transaction, given, rows, verdict, stored), "cross_source_level")
     today = _provisional(rows, transaction.fetched_at, provisional)
     for flag in (False, True):
         part = today == flag
@@ -161,10 +163,25 @@ def _put_block(
     return done
 
 
-def _part_levels(
-    transaction: Transaction, rows: pl.DataFrame, verdict: pl.Series, stored: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.Series, pl.DataFrame]:
-    """Take out new dates of series that another source began on another level."""
+def _moved(given: pl.DataFrame, rows: pl.DataFrame, stored: pl.DataFrame) -> pl.Series:
+    """Which rows belong to a symbol of which one was refused and which lies on another level than the stored bars."""
+    refused = given.join(rows, on=["symbol", "date"], how="anti")
+    both = given.join(refused, on="symbol", how="semi").join(
+        stored.filter(~pl.col("_provisional")).select("symbol", "date", "close"),
+        on=["symbol", "date"],
+        suffix="_stored",
+    )
+    return rows["symbol"].is_in(level_breaks(both, "close").implode())
+
+
+def _apart(
+    transaction: Transaction,
+    given: pl.DataFrame,
+    rows: pl.DataFrame,
+    verdict: pl.Series,
+    stored: pl.DataFrame,
+) -> pl.Series:
+    """Which rows of adjusted prices are new dates of series that another source began on another level."""
     fresh = rows.filter(verdict == NEW)["symbol"].unique()
     begun = stored.filter(pl.col("symbol").is_in(fresh.implode()))
     others = (
@@ -172,13 +189,10 @@ def _part_levels(
         .agg(mine=(pl.col("_source") == transaction.source).any())
         .filter(~pl.col("mine"))
     )
-    if others.is_empty():
-        return rows, verdict, rows.clear()
-    both = rows.join(others, on="symbol", how="semi").join(
+    both = given.join(others, on="symbol", how="semi").join(
         stored.select("symbol", "date", "close"), on=["symbol", "date"], how="left", suffix="_stored"
     )
-    broken = (verdict == NEW) & rows["symbol"].is_in(level_breaks(both, "close").implode())
-    return rows.filter(~broken), verdict.filter(~broken), rows.filter(broken)
+    return (verdict == NEW) & rows["symbol"].is_in(level_breaks(both, "close").implode())
 
 
 def _provisional(rows: pl.DataFrame, fetched_at: dt.datetime, provisional: bool | None) -> pl.Series:

@@ -8,8 +8,11 @@ A row is quarantined under the first of these it breaks:
 3. ``on_calendar``: the date is no trading session (``on_calendar``);
 4. ``amount_in_range``: as traded, amount / volume lies within [low, high] (``amount_in_range``);
 5. ``stale_flat``: the row repeats the one before (``stale_flat``);
-6. ``board_limit``: as traded, no price lies outside the limits of board, date and status (``board_limit``);
-7. ``cross_source``, ``cross_source_level``: another source disagrees (``data_cache.witness``).
+6. ``cross_source``, ``cross_source_level``: another source disagrees (``data_cache.witness``);
+7. ``board_limit``: as traded, no price lies outside the limits of board, date and status (``board_limit``), judged
+   by the bar that will be in the store before it: a new one that is kept, else the stored one;
+8. ``level``: as traded, another row of the symbol was refused, and on most of the dates that are stored the closes
+   lie 0.2 % or more off: the vendor tells another series now, and the prices would jump where the two meet.
 
 Below, ``rows`` are encoded bars, those of a symbol together and by date; ``line`` is rows together with the stored
 bars they follow, as ``line_up`` makes it. Each function says of every row whether it keeps its rule.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_cache.integrity import sound
@@ -275,6 +276,44 @@ def test_after_months_without_trading_the_last_bar_is_still_found(store: Store) 
     frame = with_(later, 0, volume=20_011 + 35, amount=10.1 * 20_046)
     assert store.put_bars(frame, source="x") == Written(rejected=1)  # the very bar of January
     assert rules(store) == ["stale_flat"]
+
+
+def never_ex(store: Store) -> Store:
+    """The store, told today that its symbol had no ex-date in 2024: so falls are judged too."""
+    factors = pl.DataFrame({"symbol": [SYMBOL], "date": [dt.date(2020, 1, 2)], "factor": [1.0]})
+    store.put_factors(factors, source="x")
+    return store
+
+
+@settings(max_examples=20)  # each makes a store
+@given(
+    level=st.one_of(st.floats(0.3, 0.85), st.floats(1.2, 3.0)),
+    start=st.integers(5, 7),
+    source=st.sampled_from(["x", "y"]),
+)
+def test_a_series_told_on_another_level_leaves_the_stored_one_as_it_is(
+    empty: Path, level: float, start: int, source: str
+) -> None:
+    """Whoever tells it, wherever its window starts, evening after evening: no row of it enters."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = never_ex(Store.open(shutil.copy(empty, Path(folder) / "s.duckdb")))
+        store.put_bars(bars(FLAT[:8]), source="x")
+        before = store.bars(basis="raw")
+        moved = bars([round(close * level, 2) for close in FLAT])
+        for first, days in ((start, 9), (7, 10)):  # the second evening meets the last stored bar alone
+            window = moved.slice(first, days - first)
+            assert store.put_bars(window, source=source) == Written(rejected=window.height)
+            assert store.bars(basis="raw").equals(before)
+        assert "level" in rules(store)
+        assert store.put_bars(bars(FLAT).slice(start), source="x").inserted == 2, "told rightly again"
+
+
+def test_a_refused_restatement_costs_no_other_row(store: Store) -> None:
+    never_ex(store).put_bars(bars(FLAT[:8]), source="x")
+    wild = bars([*FLAT[:6], 5.1, *FLAT[7:]])
+    assert store.put_bars(wild.slice(4), source="x") == Written(inserted=2, unchanged=3, rejected=1)
+    assert store.bars(basis="raw")["close"].to_list() == FLAT
+    assert rules(store) == ["board_limit"]
 
 
 # --------------------------------------------------------------- a second source
