@@ -108,17 +108,15 @@ def indices(run: Run) -> None:
     """Bars of the benchmark indices through the last closed session, from the first provider that answers."""
     order = [p for p in run.providers if p in ("em", "sina")] or ["sina", "em"]
     due = [Symbol(i) for i in INDICES if run.due("index", i)]
-    last = (
-        dict(run.store.index_bars(due).group_by("symbol").agg(pl.col("date").max()).iter_rows())
-        if due
-        else {}
-    )
+    held = dict(run.store.index_bars(due).group_by("symbol").agg("date").iter_rows()) if due else {}
     found: dict[str, list[pl.DataFrame]] = {}
     answered = {}
     for symbol in due:
         low, check = run.start, run.checks.get(("index", symbol))
-        if symbol in last and check and check.since and check.since <= run.start:
-            low = max(low, min(run.recent(), last[symbol]))
+        have = set(held.get(symbol, ()))
+        if have and check and check.since and check.since <= run.start:
+            missing = (s for s in run.sessions if s >= max(low, min(have)) and s not in have)
+            low = max(low, min(run.recent(), max(have), next(missing, run.end)))
         words = []
         for provider in order:
             question = partial(akshare_bars.index_bars, provider, symbol, low, min(run.end, run.closed))

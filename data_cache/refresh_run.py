@@ -35,7 +35,7 @@ AGAIN = 10
 """Sessions asked for again each time, to notice restatements."""
 _OPEN = dt.time(9, 30)
 _EVERY_EVENING = 100  # symbols; with more, each one's dividends are asked for once in _DAYS, to call less
-_DAYS = dt.timedelta(days=5)
+_DAYS = dt.timedelta(days=5)  # and so is, of any number, a bar that was missing the evening after too
 
 _log = logging.getLogger("data_cache.refresh")
 T = TypeVar("T")
@@ -79,7 +79,7 @@ class Run:
         closed: the last session whose bars are final.
         in_session: whether today's bars may still change.
         life: listing date and first date without trading of each symbol, where known.
-        holes: closed sessions asked for and not answered, by symbol.
+        holes: closed sessions wanted that have neither a bar nor a known suspension, by symbol asked for.
         report: what is said in the end.
     """
 
@@ -164,7 +164,7 @@ class Run:
             return False  # it trades no more, and was asked for after its last session
         if what == "bars" and self.in_session:
             return True
-        if what == "actions" and len(self.symbols) > _EVERY_EVENING:
+        if what == "missing" or (what == "actions" and len(self.symbols) > _EVERY_EVENING):
             return self.now - check.checked_at > _DAYS
         return check.checked_at < self.closed_at
 

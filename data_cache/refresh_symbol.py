@@ -1,12 +1,12 @@
 """The steps of a refresh that concern one symbol: its bars, factors and dividends.
 
-1. ``_window``: everything wanted at first, later what is missing and the last ten sessions.
+1. ``_window``: everything wanted at first, later the last ten sessions and from the first one that is missing on.
 2. ``_bars``: from the first provider that has any; one provider serves the symbol in a run.
 3. ``_table``: factors from Sina, dividends from Eastmoney; either may fail alone.
 4. ``_ex_dates``: do both tell the same ex-dates? Factors that lack a recent one are late: they are not stored,
    and stay owed, because the store would then judge the day's fall as a loss.
-5. ``_holes``: sessions that the answer does not explain.
-6. Stored in one transaction, factors first: a day's fall is judged by the factors known.
+5. Stored in one transaction, factors first: a day's fall is judged by the factors known.
+6. ``_missing``: sessions that have neither a bar nor a suspension even then.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def symbol(run: Run, name: Symbol) -> None:
     listed, _ = run.life.get(name, (None, None))
     store, answered = run.store, _Answered()
     held = store.bars([name], basis="raw")
-    low = _window(run, name, held["date"], low, high)
+    first = low
+    low, old = _window(run, name, held["date"], low, high)
     bars = _bars(run, name, low, high, held["date"], answered) if run.due("bars", name) else None
     question = partial(akshare_bars.factors, name, listed=listed, until=run.end)
     factors = _table(run, "factors", name, "sina", question, answered)
@@ -58,10 +59,6 @@ def symbol(run: Run, name: Symbol) -> None:
         if _ex_dates(run, name, told, low) and factors is not None:
             factors = None
             del answered["factors", name]
-    if bars is not None:
-        _holes(run, name, bars[1].frame["date"].to_list(), held["date"], low, high)
-    if run.closed in run.holes.get(name, []):
-        answered.pop(("bars", name), None)  # owed until a suspension explains it
     with run.transaction():
         if factors is not None:
             run.put(store.put_factors, factors, "sina")
@@ -69,6 +66,12 @@ def symbol(run: Run, name: Symbol) -> None:
             run.put(store.put_corporate_actions, actions, "eastmoney")
         if bars is not None:
             _put_bars(run, *bars)
+            if old:
+                answered["missing", name] = ""
+            if holes := _missing(run, name, store.bars([name], basis="raw")["date"], first, high):
+                run.holes[name] = holes
+            if run.closed in holes:
+                del answered["bars", name]  # owed until a suspension explains it
         if answered:
             run.checked(answered, run.start)
 
@@ -80,13 +83,19 @@ def _put_bars(run: Run, who: str, fetched: Fetched) -> None:
     run.report.made_up += fetched.made_up
 
 
-def _window(run: Run, name: Symbol, held: pl.Series, low: dt.date, high: dt.date) -> dt.date:
+def _window(run: Run, name: Symbol, held: pl.Series, low: dt.date, high: dt.date) -> tuple[dt.date, bool]:
+    """The first date to ask from, and whether it is that of a session missing for longer than is asked anyhow.
+
+    The last stored bar is always among what is asked: it shows whether the answer lies on the stored level.
+    """
     check = run.checks.get(("bars", name))
     if check is None or check.since is None or run.start < check.since or held.is_empty():
-        return low
+        return low, False
     again = [s for s in run.sessions if s <= high][-AGAIN:][0]
     last: dt.date = held[-1]
-    return max(low, min(again, last + dt.timedelta(days=1)))
+    recent = max(low, min(again, last))
+    old = [s for s in _missing(run, name, held, low, high) if s < recent]
+    return (old[0], True) if old and run.due("missing", name) else (recent, False)
 
 
 def _bars(
@@ -147,10 +156,11 @@ def _ex_dates(run: Run, name: Symbol, told: exdates.ExDates, low: dt.date) -> bo
     return late
 
 
-def _holes(run: Run, name: Symbol, got: list[dt.date], held: pl.Series, low: dt.date, high: dt.date) -> None:
-    """Note closed sessions of the range without a bar, from the symbol's first one on."""
+def _missing(run: Run, name: Symbol, held: pl.Series, low: dt.date, high: dt.date) -> list[dt.date]:
+    """Closed sessions of the range with neither a bar nor a known suspension, from the symbol's first one on."""
     listed, _ = run.life.get(name, (None, None))
-    low = max(low, listed or min([*got, *held[:1]]))
-    have = set(got)
-    if holes := [s for s in run.sessions if low <= s <= min(high, run.closed) and s not in have]:
-        run.holes[name] = holes
+    if listed is None and held.is_empty():
+        return []
+    begun = listed or held[0]
+    have = {*held, *run.store.suspensions([name])["date"]}
+    return [s for s in run.sessions if max(low, begun) <= s <= min(high, run.closed) and s not in have]

@@ -6,13 +6,16 @@ import datetime as dt
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import loopback
+import polars as pl
 import pytest
 from loopback import Vendors
+from sina_codec import Row
 from vendor_wire import EX_DAY, FIRST, LAST, days, sessions, small_market
 
-from data_cache import refresh_log
+from data_cache import refresh_gaps, refresh_log
 from data_cache.errors import NoData, StoreBusy, UnknownName
 from data_cache.export import export, restore
 from data_cache.refresh import Interrupted, Report, refresh
@@ -305,6 +308,122 @@ def test_a_missing_bar_that_nothing_explains_is_a_gap(run: Callable[..., Report]
     assert report.code == 3
     assert report.gaps == {YWK: f"{gone[0]} to {gone[-1]} (3 sessions)"}
     assert str(gone[0]) in str(report.error())
+
+
+def asked_from(vendors: Vendors, secid: str = "0.002837") -> list[str]:
+    """Collects the first date of each question about its bars."""
+    begins: list[str] = []
+
+    def note(host: str, url: str) -> None:
+        query = parse_qs(urlsplit(url).query)
+        if "kline/get" in url and query["secid"] == [secid]:
+            begins.append(query["beg"][0])
+
+    vendors.fault = note
+    return begins
+
+
+def without(vendors: Vendors, *gone: dt.date) -> list[Row]:
+    """Takes days out of what the vendors tell of YWK; returns all there was."""
+    truth = vendors.market.bars["002837"]
+    vendors.market.bars["002837"] = [r for r in truth if r[0] not in gone]
+    return truth
+
+
+def test_a_bar_missing_for_longer_than_ten_sessions_is_said_and_asked_for_until_it_comes(
+    run: Callable[..., Report], store: Store, vendors: Vendors
+) -> None:
+    hole = days()[5]
+    truth = without(vendors, hole)
+    begins = asked_from(vendors)
+
+    def evening(n: int, **kwargs: object) -> Report:
+        vendors.market.through = days()[n]
+        return run(now=at(days()[n]), **kwargs)
+
+    for n in (20, 21, 22):
+        report = evening(n)
+        assert (report.code, report.gaps) == (3, {YWK: str(hole)}), "said each time"
+    assert [dt.date.fromisoformat(d) for d in begins] == [FIRST, hole, days()[13]], (
+        "asked for the evening after, then not each evening"
+    )
+    vendors.market.bars["002837"] = truth
+    assert days()[26] - days()[21] > dt.timedelta(days=5)
+    healed = evening(26)
+    assert (healed.code, healed.gaps) == (0, {})
+    assert store.bars([YWK])["date"].to_list() == days()[:27]
+    assert evening(27).code == 0
+    assert begins[-1] == f"{days()[18]:%Y%m%d}", "nothing is missing any more"
+
+
+def test_force_asks_at_once_for_a_bar_missing_for_long(
+    run: Callable[..., Report], store: Store, vendors: Vendors
+) -> None:
+    truth = without(vendors, days()[5])
+    for _ in range(2):
+        assert run(force=True).code == 3
+    vendors.market.bars["002837"] = truth
+    assert run(force=True).code == 0
+    assert store.bars([YWK])["date"].to_list() == days()
+
+
+def test_a_bar_set_aside_long_ago_is_asked_for_again(
+    run: Callable[..., Report], store: Store, vendors: Vendors
+) -> None:
+    day, opened, high, low, close, shares, yuan = without(vendors)[5]
+    truth = without(vendors, day)
+    vendors.market.bars["002837"] = [
+        *truth[:5],
+        (day, opened, high * 2, low, close, shares, yuan),
+        *truth[6:],
+    ]
+    vendors.market.through = days()[-2]
+    first = run(now=at(days()[-2]))
+    assert (first.code, first.gaps) == (5, {YWK: str(day)})
+    vendors.market.bars["002837"], vendors.market.through = truth, FRIDAY
+    assert run().code == 0
+    assert store.bars([YWK])["date"].to_list() == days()
+
+
+def test_a_known_suspension_is_not_asked_for_again(
+    run: Callable[..., Report], store: Store, vendors: Vendors
+) -> None:
+    gone = days()[5:8]
+    without(vendors, *gone)
+    begins = asked_from(vendors)
+    vendors.market.through = days()[-2]
+    assert run(now=at(days()[-2])).code == 3, "nobody knows of it"
+    days_off = pl.DataFrame({"symbol": [YWK] * 3, "date": gone, "reason": [None] * 3})
+    store.put_suspensions(days_off.cast({"reason": pl.String}), source="a file")
+    vendors.market.through = FRIDAY
+    assert (run().code, begins[-1]) == (0, f"{days()[-10]:%Y%m%d}")
+
+
+def test_what_one_run_may_not_ask_about_suspensions_the_next_ones_do(
+    run: Callable[..., Report], vendors: Vendors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refresh_gaps, "_QUESTIONS", 1)
+    halts = [days()[n] for n in (5, 10, 15)]
+    without(vendors, *halts)
+    vendors.market.suspended = [("002837", str(d), str(d), "停牌一天", "重大事项") for d in halts[:2]]
+    told = []
+    for day in days()[-4:]:
+        vendors.market.through = day
+        told.append(run(now=at(day)).gaps[YWK])
+    three, two, one = (", ".join(str(d) for d in found) for found in (halts, halts[::2], halts[2:]))
+    assert told == [three, two, one, one], "the newest is unknown, and does not keep the others waiting"
+
+
+def test_a_missing_bar_of_an_index_is_asked_for_again(
+    run: Callable[..., Report], new_store: Store, vendors: Vendors
+) -> None:
+    truth = vendors.market.index["000300"]
+    vendors.market.index["000300"] = [r for r in truth if r[0] != days()[5]]
+    run(into=new_store, now=at(days()[-2]))
+    assert days()[5] not in new_store.index_bars(["000300.SH"])["date"]
+    vendors.market.index["000300"] = truth
+    run(into=new_store)
+    assert new_store.index_bars(["000300.SH"])["date"].to_list() == days()
 
 
 def test_a_bar_that_a_provider_lacks_after_the_close_is_owed(
