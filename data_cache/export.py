@@ -15,13 +15,13 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
+
 from data_cache.database import reading, scalar, writing
 from data_cache.errors import StorageError, UsageError
 from data_cache.tables import SYMBOL_CODE, SYMBOL_TEXT, VERSION, create
 
 if TYPE_CHECKING:
-    import duckdb
-
     from data_cache.store import Store
 
 __all__ = ["export", "is_export", "restore"]
@@ -53,7 +53,15 @@ def export(store: Store, directory: Path) -> dict[str, int]:
     try:
         building.mkdir(parents=True)
         with reading(store.path) as connection:
-            rows = {name: _write(connection, name, building) for name in _tables(connection)}
+            try:
+                rows = {name: _write(connection, name, building) for name in _tables(connection)}
+            except (OSError, duckdb.IOException) as error:
+                if building.name not in str(error):
+                    raise  # it is the store that fails us
+                raise StorageError(
+                    f"cannot write the export to {directory}: the disk is full or cannot be written; free space "
+                    "there or name another folder"
+                ) from error
             meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
         manifest = {"format": "ashare-signals store", **meta, "snapshot": store.snapshot_id(), "rows": rows}
         (building / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
@@ -64,7 +72,10 @@ def export(store: Store, directory: Path) -> dict[str, int]:
         raise StorageError(f"cannot write the export to {directory}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)
+        if directory.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
+        elif replaced.exists():  # the new one did not take its place
+            replaced.rename(directory)
     return rows
 
 

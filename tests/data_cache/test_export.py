@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import json
+import resource
 import shutil
 from pathlib import Path
 
@@ -15,7 +17,7 @@ import pytest
 from backtest.cli import main
 from data_cache import refresh_log
 from data_cache.errors import StorageError, UsageError
-from data_cache.export import export, restore
+from data_cache.export import export, is_export, restore
 from data_cache.store import Store
 from data_cache.tables import TABLES
 
@@ -141,6 +143,44 @@ def test_an_export_replaces_an_export_and_nothing_else(full: tuple[Store, list[s
     with pytest.raises(UsageError, match="no export"):
         export(store, mine)
     assert (mine / "thesis.txt").read_text() == "years of work"
+
+
+def test_an_export_that_cannot_take_its_place_leaves_the_earlier_one(
+    full: tuple[Store, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, _ = full
+    out = tmp_path / "out"
+    rows = export(store, out)
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.suffix == ".part":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(StorageError, match="No space left"):
+        export(store, out)
+    monkeypatch.undo()
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    assert restore(out, tmp_path / "back.duckdb") == rows
+
+
+def test_a_full_disk_is_named_by_the_exports_folder(full: tuple[Store, list[str]], tmp_path: Path) -> None:
+    store, _ = full
+    out = tmp_path / "out"
+    export(store, out)
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, most))  # no file may grow beyond it, as on a full disk
+    try:
+        with pytest.raises(StorageError) as caught:
+            export(store, out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+    assert str(out) in str(caught.value)
+    assert str(store.path) not in str(caught.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    assert is_export(out)
 
 
 def test_an_incomplete_export_makes_no_store(full: tuple[Store, list[str]], tmp_path: Path) -> None:
