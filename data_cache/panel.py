@@ -2,7 +2,8 @@
 
 1. ``axes`` asks DuckDB for the first and last session and the symbols.
 2. ``build`` streams the rows and places each field in its array by two look-up tables.
-3. ``load`` answers a whole-market request from ``.npy`` files named by the last put on bars, made on first use.
+3. ``load`` answers a whole-market request from ``.npy`` files, made on first use and named by the last put on bars
+   and its time: a store restored to an earlier state counts its puts anew.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,10 +71,12 @@ def load(
         source = f"{rows_at(TABLES['bars'], put)} t"
         limit = "true" if put is None else f"put <= {put}"
         version = scalar(
-            connection, f"SELECT coalesce(max(put), 0) FROM puts WHERE \"table\" = 'bars' AND {limit}"
+            connection,
+            "SELECT concat_ws('-', max(put), epoch_us(max(recorded_at))) FROM puts "  # neither runs backwards
+            f"WHERE \"table\" = 'bars' AND {limit}",
         )
         kept = path.with_name(f"{path.name}.panels") / f"{store_id}-{version}-{basis}"
-        if kept.is_dir() and all((kept / f"{name}.npy").exists() for name in fields):
+        with suppress(OSError, ValueError, EOFError):  # none kept, or not whole
             return _slice(_kept(kept, fields, basis), codes, start, end)
         dates, all_codes, rows = _axes(connection, source, basis)
         if codes is None and rows >= _CACHED_ROWS:

@@ -11,6 +11,7 @@ import pytest
 
 from data_cache import panel
 from data_cache.errors import UnknownName
+from data_cache.export import export, restore
 from data_cache.store import Store
 
 
@@ -100,6 +101,42 @@ def test_a_kept_panel_never_outlives_its_bars(
     then = Store.open(copy.path, as_of=snapshot).panel(["close"])
     np.testing.assert_array_equal(then["close"], before["close"])
     assert len(list(copy.path.with_name("s.duckdb.panels").iterdir())) == 1
+
+
+def test_a_restored_store_does_not_take_over_the_panels_of_the_one_before(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(panel, "_CACHED_ROWS", 1)
+    export(store, tmp_path / "out")
+    day = store.bars(basis="hfq").head(1).drop("basis", "source")
+    for rise in (0.2, 0.3):  # the same number of puts, with another one last
+        path = tmp_path / "s.duckdb"
+        path.unlink(missing_ok=True)
+        restore(tmp_path / "out", path)
+        again = Store.open(path)
+        again.put_bars(day.with_columns(pl.col("close") + rise), source="x", basis="hfq")
+        np.testing.assert_array_equal(
+            again.panel(["close"])["close"][0, 0], again.bars(basis="hfq")["close"][0]
+        )
+
+
+@pytest.mark.parametrize("lost", ["symbols.npy", "dates.npy", "close.npy"])
+@pytest.mark.parametrize("left", [None, b"", b"\x93NUMPY\x01\x00"])
+def test_kept_files_that_are_not_whole_are_made_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lost: str, left: bytes | None
+) -> None:
+    monkeypatch.setattr(panel, "_CACHED_ROWS", 1)
+    copy = Store.open(shutil.copy(store.path, tmp_path / "s.duckdb"))
+    whole = copy.panel(["close"])
+    (folder,) = copy.path.with_name("s.duckdb.panels").iterdir()
+    (folder / lost).unlink()
+    if left is not None:
+        (folder / lost).write_bytes(left)
+    again = copy.panel(["close"])
+    assert again.symbols == whole.symbols
+    np.testing.assert_array_equal(again.dates, whole.dates)
+    np.testing.assert_array_equal(again["close"], pivoted(copy, "close", whole.dates, whole.symbols))
+    assert len(np.load(folder / lost))
 
 
 def test_no_bars_make_an_empty_panel_and_a_wrong_field_is_named(store: Store) -> None:
