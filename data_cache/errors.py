@@ -10,7 +10,7 @@
     │   └── NoData                nothing stored where something was asked for
     ├── Partial (3)               part was done; says exactly what was not
     ├── ProvidersFailed (4)       no provider answered
-    ├── IntegrityError (5)        the data breaks a rule; nothing of it was stored
+    ├── IntegrityError (5)        the data breaks a rule; what breaks it is not used
     ├── StorageError (74)         the disk is full, the file is damaged or not ours to write
     └── StoreBusy (75)            another process holds the store; try again
 
@@ -91,7 +91,10 @@ class ProvidersFailed(AshareError):
 
 
 class IntegrityError(AshareError):
-    """Data that breaks a named rule where none may be broken; nothing of it was stored."""
+    """Data that breaks a named rule where none may be broken.
+
+    A file, a rule table or a backtest is then refused whole; a refresh has set those rows aside and stored the others.
+    """
 
     exit_code = 5
 

@@ -25,7 +25,7 @@ import polars as pl
 from data_cache import refresh_gaps, refresh_lists, refresh_log, refresh_symbol
 from data_cache.akshare_bars import INDICES, PROVIDERS
 from data_cache.calendar import require_within
-from data_cache.errors import NoData, StoreBusy, UnknownName
+from data_cache.errors import NoData, StoreBusy, UnknownName, UsageError
 from data_cache.refresh_report import Report
 from data_cache.refresh_run import SHANGHAI, Run
 from data_cache.store import Store
@@ -77,6 +77,7 @@ def refresh(
         What was done; its ``code`` is the command's exit code. At once, without a request, where nothing is due.
 
     Raises:
+        UsageError: ``start`` lies after the last date wanted.
         StoreBusy: another refresh holds the lock (at once), or a process the database (after ``patience``).
         NoData: the range or today lies beyond the calendar's end and no newer calendar could be had.
         UnknownName: a provider mistyped.
@@ -87,9 +88,15 @@ def refresh(
             raise UnknownName("provider", name, PROVIDERS)
     now = now or dt.datetime.now(SHANGHAI)
     today = now.astimezone(SHANGHAI).date()
+    last = min(end or today, today)
+    if start > last:
+        raise UsageError(
+            f"the first date wanted is {start} and the last {last}; give an earlier --start or a later --end, not "
+            f"after today ({today} in Shanghai)"
+        )
     with _lock(store.path), transport or Transport() as wire:
         run = Run(
-            store, symbols, start=start, end=min(end or today, today), providers=providers, now=now,
+            store, symbols, start=start, end=last, providers=providers, now=now,
             force=force, patience=patience, wire=wire,
         )  # fmt: skip
         furthest = max(end or today, today)

@@ -20,6 +20,7 @@ import ast
 import contextlib
 import functools
 import hashlib
+import math
 import random
 import re
 import time
@@ -31,6 +32,8 @@ from urllib.parse import urlsplit
 
 import requests
 import stamina
+
+from data_cache.errors import UsageError
 
 __all__ = ["Absent", "Blocked", "Drift", "Payload", "Transport", "Unreachable", "VendorError"]
 
@@ -87,6 +90,9 @@ class Transport:
 
     Attributes:
         payloads: what came, in order; read ``len`` before a call to find what it brought.
+
+    Raises:
+        UsageError: a time-out that is not above 0, or a gap below it.
     """
 
     def __init__(
@@ -99,6 +105,11 @@ class Transport:
         wait: float = 1.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        for seconds in timeout:
+            if not 0 < seconds < math.inf:
+                raise UsageError(f"the time-out is {seconds} seconds; --timeout needs more than 0")
+        if not 0 <= gap < math.inf:
+            raise UsageError(f"the gap is {gap} seconds; --gap needs 0 or more")
         self.payloads: list[Payload] = []
         self._timeout, self._gap, self._jitter = timeout, gap, jitter
         self._attempts, self._wait, self._sleep = attempts, wait, sleep

@@ -57,8 +57,8 @@ def refresh(
     from data_cache.vendors import Transport
 
     wanted = _wanted(universe, symbols, market=market)
-    store = Store.create(common.path)
     transport = Transport(timeout=(min(timeout, 10.0), timeout), gap=gap, jitter=gap / 2)
+    store = Store.create(common.path)
     with _logging(log), _progress(common) as progress:
         try:
             report = run(

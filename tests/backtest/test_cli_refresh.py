@@ -93,6 +93,11 @@ def test_the_rest_of_a_partial_run_is_named(
         (["--market", "--providers", "emm"], "did you mean 'em'"),
         (["--market", "--end", "2035-01-01"], "calendar ends on"),
         (["--market", "--start", "yesterday"], "--start"),
+        (["--market", "--timeout", "-1"], "--timeout needs more than 0"),
+        (["--market", "--timeout", "nan"], "--timeout needs more than 0"),
+        (["--market", "--gap", "-1"], "--gap needs 0 or more"),
+        (["--market", "--start", "2024-06-03", "--end", "2024-05-31"], "an earlier --start"),
+        (["--market", "--start", "2024-06-29"], "an earlier --start"),
         (["--market", "--log", "no/such/folder/x.log"], "--log"),
     ],
 )
@@ -100,10 +105,13 @@ def test_a_wrong_request_is_refused_with_the_remedy_and_nothing_stored(
     wrong: list[str], word: str, vendors: Vendors, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     vendors.fault = lambda host, url: (403, b"no")
-    assert main(["refresh", "--db", str(tmp_path / "a.duckdb"), "--gap", "0", *wrong]) == 2
+    gap = [] if "--gap" in wrong else ["--gap", "0"]
+    assert main(["refresh", "--db", str(tmp_path / "a.duckdb"), *gap, *wrong]) == 2
     err = capsys.readouterr().err
     assert word in " ".join(err.split())
     assert "Traceback" not in err
+    if word != "calendar ends on":  # a newer calendar is asked for first
+        assert vendors.calls == []
 
 
 def test_the_default_is_the_liquid_cooling_list(vendors: Vendors) -> None:
