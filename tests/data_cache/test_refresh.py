@@ -399,6 +399,33 @@ def test_a_known_suspension_is_not_asked_for_again(
     assert (run().code, begins[-1]) == (0, f"{days()[-10]:%Y%m%d}")
 
 
+def test_a_symbol_suspended_for_longer_than_ten_sessions_is_answered_for(
+    run: Callable[..., Report], store: Store, vendors: Vendors
+) -> None:
+    vendors.market.through = days()[20]
+    run(now=at(days()[20]))
+    vendors.market.suspended = [("002837", str(days()[21]), None, "连续停牌", "重大事项")]
+    report = run()
+    assert (report.code, report.sources, report.gaps) == (0, {"eastmoney": 1}, {})
+    assert store.suspensions([YWK])["date"].to_list() == days()[21:]
+
+
+def test_a_vendor_that_turns_to_adjusted_prices_never_enters_however_long_it_goes_on(
+    run: Callable[..., Report], store: Store, vendors: Vendors
+) -> None:
+    vendors.market.through = days()[20]
+    run("000063.SZ", now=at(days()[20]))
+    before = store.bars(["000063.SZ"])
+    vendors.market.bars["000063"] = [
+        (day, *(round(price / 2, 2) for price in prices), 2 * shares, yuan)
+        for day, *prices, shares, yuan in vendors.market.bars["000063"]
+    ]
+    for n in (21, 22, 35, 36):
+        vendors.market.through = days()[n]
+        assert run("000063.SZ", now=at(days()[n])).code == 5
+        assert store.bars(["000063.SZ"]).equals(before)
+
+
 def test_what_one_run_may_not_ask_about_suspensions_the_next_ones_do(
     run: Callable[..., Report], vendors: Vendors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
