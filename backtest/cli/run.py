@@ -241,16 +241,18 @@ def audit(
     strategy: str,
     *,
     param: Annotated[list[str] | None, Parameter(name=["--param", "-p"], negative="")] = None,
-    cuts: int = 12,
+    cuts: int = 40,
     span: Span = Span(),
     common: Common = Common(),  # noqa: B008
 ) -> int:
-    """Re-run a strategy on truncated data and fail it (exit 5) if an earlier target changes.
+    """Re-run a strategy on a truncated panel and fail it (exit 5) if an earlier target changes.
+
+    Where no date can be cut that has a target before it, nothing is tested and it fails too (exit 2).
 
     Args:
         strategy: A name from `ashare strategies`.
         param: One parameter as name=value; may be repeated.
-        cuts: How many dates to truncate at, spread evenly.
+        cuts: How many dates to truncate at, spread evenly: half of them dates with a new book, half others.
     """
     from backtest.audit import audit as look_ahead
     from backtest.result import load
@@ -269,14 +271,27 @@ def audit(
         )
         found = look_ahead(chosen, inputs.panel.lazy(), cuts=cuts)
     if common.json:
-        show_json({"sample": inputs.sample, "strategy": strategy, "cuts": cuts, "violations": found})
-        return 5 if found.height else 0
+        show_json(
+            {
+                "sample": inputs.sample,
+                "strategy": strategy,
+                "cuts": found.cuts,
+                "violations": found.violations,
+            }
+        )
+        return 5 if found.violations.height else 0
     label = "SAMPLE " if inputs.sample else ""
-    if found.height:
-        show_table(found, title=f"{label}targets that change when the future is cut off", limit=20)
+    made, first, last = found.cuts.height, found.cuts.row(0, named=True), found.cuts.row(-1, named=True)
+    if found.violations.height:
+        title = f"{label}targets that change when the future is cut off ({made:,} cuts)"
+        show_table(found.violations, title=title, limit=20)
     else:
-        print(f"{label}{strategy}: no earlier target changes at any of {cuts} cuts")
-    return 5 if found.height else 0
+        print(
+            f"{label}{strategy}: no earlier target changes at any of {made:,} cuts from {first['cut']} to "
+            f"{last['cut']}, {found.cuts['emits'].sum():,} of them on dates with a new book; {first['targets']:,} "
+            f"targets stood by the first, {last['targets']:,} by the last"
+        )
+    return 5 if found.violations.height else 0
 
 
 def _chosen(names: tuple[str, ...]) -> list[Strategy]:

@@ -100,6 +100,22 @@ def test_every_page_made_from_the_sample_says_so(
         assert "SAMPLE" in capsys.readouterr().out, argv
 
 
+def test_an_audit_says_how_much_it_tested_and_fails_where_it_could_test_nothing(
+    sample_db: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    audit = ["audit", "buy-and-hold", "--db", str(sample_db), "--end", "2025-09-05"]
+    asked = [*audit, "--start", "2025-08-18"]
+    assert main([*asked, "--cuts", "100000"]) == 0
+    assert "at any of 14 cuts from 2025-08-18 to 2025-09-04, 1 of them" in capsys.readouterr().out
+    got = _json(capsys, *asked)
+    assert [cut["emits"] for cut in got["cuts"]] == [True] + [False] * 13
+    assert got["violations"] == []
+    assert main([*audit, "--start", "2025-09-05"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "no cut would test anything; ask for a longer stretch" in " ".join(said.err.split())
+
+
 def test_vectorbt_keeps_the_same_accounts(sample_db: Path) -> None:
     from backtest import run
     from data_cache import Store

@@ -194,20 +194,85 @@ class KnowsTheMean(Peeks):
         return panel.select("date", "symbol", weight=0.01 * pl.col("close") / mean)
 
 
+@dataclass(frozen=True)
+class PeeksSeldom(Peeks):
+    """Buys today what leaps tomorrow: no more than a few books in the whole panel."""
+
+    def targets(self, panel: pl.LazyFrame) -> pl.LazyFrame:
+        tomorrow = pl.col("close").shift(-1).over("symbol", order_by="date")
+        leaps = panel.filter("active").filter(tomorrow > pl.col("close") * 1.08)
+        return leaps.select("date", "symbol", weight=pl.lit(0.1))
+
+
+@dataclass(frozen=True)
+class LastOfTheMonth(Peeks):
+    """Trades on the last row of each month: no later row moves its books, but any cut makes one too many."""
+
+    def targets(self, panel: pl.LazyFrame) -> pl.LazyFrame:
+        last = pl.col("date") == pl.col("date").max().over(pl.col("date").dt.truncate("1mo"))
+        return panel.filter("active").filter(last).select("date", "symbol", weight=pl.lit(0.1))
+
+
 @pytest.mark.parametrize("cheat", [Peeks(), KnowsTheMean()])
 def test_the_audit_finds_one_that_looks_ahead(cheat: Any) -> None:
     table = panel(bars(5), events(5, 10))
-    found = audit(cheat, table.lazy(), cuts=6)
+    done = audit(cheat, table.lazy(), cuts=6)
+    found = done.violations
     assert found.columns == ["cut", "date", "symbol", "weight_full", "weight_cut"]
-    assert found["cut"].n_unique() == 6  # at every one of them
+    assert done.cuts["cut"].n_unique() == 6
+    # at every one of them; who peeks one session ahead shows it where there is a book to be moved
+    shown = done.cuts if isinstance(cheat, KnowsTheMean) else done.cuts.filter("emits")
+    assert found["cut"].unique().sort().to_list() == shown["cut"].to_list()
     assert (found["date"] <= found["cut"]).all()
+
+
+def test_the_audit_cuts_where_targets_are_and_not_in_the_history_before_them() -> None:
+    table = panel(bars(5), events(5, 10), start=165)  # six active sessions after thirty of history
+    found = audit(Peeks(), table.lazy(), cuts=1000)
+    assert found.cuts.rows() == [
+        (date, True, Peeks().targets(table.lazy()).collect().filter(pl.col("date") <= date).height)
+        for date in SESSIONS[165:170]
+    ]
+    assert found.violations["cut"].unique().sort().to_list() == SESSIONS[165:170]
+
+
+def test_the_audit_finds_what_seldom_peeks_and_what_trades_for_being_last() -> None:
+    table = panel(bars(5), events(5, 10))
+    seldom = PeeksSeldom().targets(table.lazy()).collect()["date"].unique().sort().to_list()
+    assert 0 < len(seldom) <= 6
+    found = audit(PeeksSeldom(), table.lazy(), cuts=12)
+    assert found.cuts.filter("emits")["cut"].to_list() == seldom
+    assert found.violations["cut"].unique().sort().to_list() == seldom
+    # more books than half the cuts leave room for: the other half still falls between them
+    found = audit(LastOfTheMonth(), table.lazy(), cuts=6)
+    assert found.cuts["emits"].sum() == 3
+    assert (
+        found.violations["cut"].unique().sort().to_list()
+        == found.cuts.filter(~pl.col("emits"))["cut"].to_list()
+    )
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 2**32 - 1), cuts=st.integers(1, 200), start=st.integers(0, 150))
+def test_every_cut_of_an_audit_can_test_something(seed: int, cuts: int, start: int) -> None:
+    table = panel(bars(seed), events(seed, 0), start=start)
+    made = audit(Peeks(), table.lazy(), cuts=cuts).cuts
+    books = Peeks().targets(table.filter("active").lazy()).collect()["date"]
+    can = [date for date in SESSIONS[start:170] if date >= books.min()]
+    assert made.height == min(cuts, len(can))
+    assert made["cut"].is_unique().all()
+    assert set(made["cut"]) <= set(can)
+    assert (made["targets"] > 0).all()
+    assert made["emits"].to_list() == made["cut"].is_in(books.implode()).to_list()
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_audit_passes_ours(name: str) -> None:
     table = panel(bars(5), events(5, 40))
     assert targets(name, table).height > 0
-    assert audit(make(name, PARAMETERS[name]), table.lazy()).height == 0
+    found = audit(make(name, PARAMETERS[name]), table.lazy())
+    assert found.cuts.height == 40
+    assert found.violations.height == 0
 
 
 def test_the_audit_refuses_what_it_cannot_do() -> None:
@@ -216,3 +281,8 @@ def test_the_audit_refuses_what_it_cannot_do() -> None:
         audit(make("momentum"), table.lazy(), cuts=0)
     with pytest.raises(NoData, match="needs two"):
         audit(make("momentum"), table.filter(pl.col("date") == SESSIONS[40]).lazy())
+    # all it decides stands on the last session, which cannot be cut away; or there is nothing at all
+    with pytest.raises(NoData, match=f"BuyAndHold emits no target on an active date before {SESSIONS[170]}"):
+        audit(make("buy-and-hold"), panel(bars(5), events(5, 0), start=170).lazy())
+    with pytest.raises(NoData, match="RackDelayExit emits no target"):
+        audit(make("rack-delay-exit"), table.with_columns(active=pl.lit(value=False)).lazy())
