@@ -230,7 +230,7 @@ def label(strategies: Sequence[Strategy]) -> list[str]:
 
 
 def _row(name: str, result: Backtest, trials: list[Any], index: pl.DataFrame) -> dict[str, Any]:
-    """One strategy's figures: returns and shares are fractions, money is yuan.
+    """One strategy's figures: returns and shares are fractions, money is yuan; ``refused`` counts orders.
 
     ``excess_return`` is null where the index is not there from the first session to the last.
     """
@@ -258,7 +258,7 @@ def _row(name: str, result: Backtest, trials: list[Any], index: pl.DataFrame) ->
         "fills": fills.height,
         "costs": sum(costs.values()),
         **costs,
-        "rejections": result.rejections.height,
+        "refused": result.refused,
     }
 
 

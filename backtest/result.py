@@ -37,6 +37,8 @@ HINDSIGHT = (
     "No return on this page is evidence that one would have picked them."
 )
 
+_ORDER = ["decision_date", "symbol", "side"]
+
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Inputs:
@@ -77,17 +79,37 @@ class Backtest:
 
     @property
     def rejections(self) -> pl.DataFrame:
-        """What did not, with the reason and the shares lost."""
+        """What did not, with the reason and the shares lost, one row a session: ``refusals`` counts orders."""
         return self.simulation.rejections
 
     @property
     def refusals(self) -> pl.DataFrame:
-        """The rejections by reason: reason, side, orders, lost (shares)."""
+        """The rejections by reason: reason, side, orders, sessions, lost (shares never traded).
+
+        An order is a symbol and side of one book; tried again it is refused again, on a row of each session. It
+        counts once a reason, as do the sessions it met it on; what it lost is what was left of it at its last
+        refusal, under that one's reason, and nothing where it was filled afterwards.
+        """
+        filled = self.fills.group_by(_ORDER).agg(pl.col("date").max().alias("filled_on"))
+        last = (pl.col("date") == pl.col("date").max().over(_ORDER)) & (
+            pl.col("filled_on").is_null() | (pl.col("filled_on") <= pl.col("date"))
+        )
         return (
-            self.rejections.group_by("reason", "side")
-            .agg(pl.len().alias("orders"), pl.col("lost").sum().alias("lost"))
+            self.rejections.join(filled, on=_ORDER, how="left")
+            .with_columns(last=last)
+            .group_by("reason", "side")
+            .agg(
+                pl.struct(_ORDER).n_unique().alias("orders"),
+                pl.len().alias("sessions"),
+                pl.col("lost").filter("last").sum(),
+            )
             .sort("orders", "reason", "side", descending=[True, False, False])
         )
+
+    @property
+    def refused(self) -> int:
+        """Orders refused or cut at least once."""
+        return self.rejections.n_unique(_ORDER)
 
     @property
     def equity(self) -> pl.DataFrame:

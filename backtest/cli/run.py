@@ -122,7 +122,7 @@ def backtest(
         "costs": float(
             result.fills.select("commission", "stamp_duty", "transfer_fee").sum().sum_horizontal()[0]
         ),
-        "rejections": result.rejections.height,
+        "refused": result.refused,
     }
     if common.json:
         show_json(
@@ -142,7 +142,7 @@ def backtest(
     title = f"{'SAMPLE ' if result.card.sample else ''}{strategy} {result.card.start} to {result.card.end}"
     show_table(pl.DataFrame([figures]).drop("strategy", "start", "end"), title=title)
     if result.rejections.height:
-        show_table(result.refusals, title="refused or cut")
+        show_table(result.refusals, title="orders refused or cut, on how many sessions, shares never traded")
     show_table(result.fills.tail(10).drop("decision_date"), title="last fills")
     for caveat in result.card.caveats:
         say(common, f"[dim]· {caveat}[/]")
@@ -228,7 +228,7 @@ def readable(table: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
     percent = ("total_return", "annual_return", "deflated_sharpe", "max_drawdown")
-    plain = ("sharpe", "turnover", "fills", "costs", "rejections")
+    plain = ("sharpe", "turnover", "fills", "costs", "refused")
     return table.select(
         "strategy",
         pl.col("final_value").round(0).cast(pl.Int64).alias("kept"),

@@ -126,13 +126,13 @@ def costs(comparison: Comparison) -> str:
 
 
 def refused(comparison: Comparison) -> str:
-    """Orders the exchange or the account refused or cut, by reason."""
+    """Orders the exchange or the account refused or cut, by reason; each once a reason it met."""
     import plotly.graph_objects as go
 
     counts = pl.concat(
         [
-            r.rejections.group_by("reason")
-            .agg(pl.len().alias("orders"))
+            r.refusals.group_by("reason")
+            .agg(pl.col("orders").sum())
             .with_columns(pl.lit(n).alias("strategy"))
             for n, r in comparison.results.items()
         ]

@@ -72,6 +72,11 @@ def test_a_comparison_adds_up(sample_db: Path, tmp_path: Path, capsys: pytest.Ca
     )
     both = own.join(paid, on="strategy")
     assert both["costs"].to_list() == pytest.approx(both["paid"].to_list(), abs=0.005)
+    lost = pl.read_parquet(frames / "rejections.parquet")
+    orders = lost.unique(["strategy", "decision_date", "symbol", "side"]).group_by("strategy").len("orders")
+    assert orders["orders"].sum() < lost.height, "some order is refused on several sessions"
+    counted = own.join(orders, on="strategy")
+    assert counted["refused"].to_list() == counted["orders"].to_list()
     # cash is what came in, less what went out: the ledger of the fills alone gives every account's cash
     flow = fills.with_columns(
         pl.when(pl.col("side") == "sell").then(pl.col("notional")).otherwise(-pl.col("notional"))

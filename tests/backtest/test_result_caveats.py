@@ -166,3 +166,34 @@ def test_engines_that_refuse_other_orders_are_told_apart(inputs: Inputs) -> None
     other[0, 7] = 4  # another reason
     with pytest.raises(AshareError, match="refuse other orders"):
         _same(simulation, dataclasses.replace(simulation, raw_lost=other), Momentum())
+
+
+def test_an_order_refused_on_many_sessions_is_one_order_that_lost_what_it_never_traded(
+    inputs: Inputs,
+) -> None:
+    result = run_on(Momentum(), inputs)
+    suspended, limit_down, not_listed, cash, volume_cap = 2, 1, 3, 7, 8
+    million = 10**6
+    lost = [  # decision, date, column, side, wanted, filled, lost, reason
+        *((0, t, 0, 1, 500 * million, 0, 500 * million, suspended) for t in (1, 2, 3)),  # filled on 4
+        (0, 1, 1, 1, 300 * million, 0, 300 * million, suspended),
+        (0, 2, 1, 1, 300 * million, 0, 300 * million, limit_down),  # the next book replaced it
+        (0, 1, 2, 0, 700 * million, 400 * million, 200 * million, volume_cap),
+        (0, 1, 2, 0, 700 * million, 400 * million, 100 * million, cash),
+        (5, 6, 0, 1, 900 * million, 0, 900 * million, suspended),  # the first symbol again, of another book
+        (5, 6, 3, 0, -1, 0, 0, not_listed),
+    ]
+    fills = [(0, 1, 2, 0, 400 * million, *[0] * 5), (0, 4, 0, 1, 500 * million, *[0] * 5)]
+    simulation = dataclasses.replace(
+        result.simulation, raw_lost=np.array(lost), raw_fills=np.array(fills), units=np.ones(2)
+    )
+    told = dataclasses.replace(result, simulation=simulation)
+    assert told.rejections.height == 9
+    assert told.refused == 5
+    assert told.refusals.rows() == [
+        ("suspended", "sell", 3, 5, 900.0),
+        ("cash", "buy", 1, 1, 100.0),
+        ("limit_down", "sell", 1, 1, 300.0),
+        ("not_listed", "buy", 1, 1, 0.0),
+        ("volume_cap", "buy", 1, 1, 200.0),
+    ]
