@@ -230,9 +230,10 @@ def label(strategies: Sequence[Strategy]) -> list[str]:
 
 
 def _row(name: str, result: Backtest, trials: list[Any], index: pl.DataFrame) -> dict[str, Any]:
-    """One strategy's figures: returns and shares are fractions, money is yuan; ``refused`` counts orders.
+    """One strategy's figures: returns and shares are fractions, money is yuan.
 
-    ``excess_return`` is null where the index is not there from the first session to the last.
+    ``costs`` is the fees, paid on top; ``slippage`` is inside the prices. ``refused`` counts orders. ``excess_return``
+    is null where the index is not there from the first session to the last.
     """
     values = result.equity["value"].to_numpy()
     r = st.returns(values)
@@ -258,6 +259,7 @@ def _row(name: str, result: Backtest, trials: list[Any], index: pl.DataFrame) ->
         "fills": fills.height,
         "costs": sum(costs.values()),
         **costs,
+        "slippage": float(fills["slippage"].sum()),
         "refused": result.refused,
     }
 

@@ -107,10 +107,11 @@ class Simulation:
 
     @functools.cached_property
     def fills(self) -> pl.DataFrame:
-        """decision_date, date, symbol, side, shares, price, notional, commission, stamp_duty, transfer_fee.
+        """decision_date, date, symbol, side, shares, price, notional, commission, stamp_duty, transfer_fee, slippage.
 
         In the order they traded; shares as traded, price in yuan with the slippage in it, money in yuan to the
-        fen.
+        fen. ``slippage`` is what slippage and impact moved the notional against the order: it is inside the
+        notional, the three fees come on top of it.
         """
         rows = self.raw_fills
         return pl.DataFrame(
@@ -123,8 +124,19 @@ class Simulation:
                 "commission": rows[:, 7] / 100,
                 "stamp_duty": rows[:, 8] / 100,
                 "transfer_fee": rows[:, 9] / 100,
+                "slippage": self._slippage() / 100,
             }
         )
+
+    def _slippage(self) -> Array:
+        """Fen of each fill: its notional against that of the price before slippage and impact, as the kernel rounds."""
+        rows, shares = self.raw_fills, self.raw_fills[:, 4]
+        base = np.floor(prices(self.market, self.rules)[0][rows[:, 1], rows[:, 2]] * MICRO + 0.5).astype(
+            np.int64
+        )
+        whole, part = shares // MICRO, shares % MICRO
+        unmoved = (whole * base + part * base // MICRO + 5_000) // 10_000
+        return np.where(rows[:, 3] == 0, rows[:, 6] - unmoved, unmoved - rows[:, 6])
 
     @functools.cached_property
     def rejections(self) -> pl.DataFrame:

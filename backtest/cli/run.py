@@ -122,6 +122,7 @@ def backtest(
         "costs": float(
             result.fills.select("commission", "stamp_duty", "transfer_fee").sum().sum_horizontal()[0]
         ),
+        "slippage": float(result.fills["slippage"].sum()),
         "refused": result.refused,
     }
     if common.json:
@@ -228,7 +229,7 @@ def readable(table: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
     percent = ("total_return", "annual_return", "deflated_sharpe", "max_drawdown")
-    plain = ("sharpe", "turnover", "fills", "costs", "refused")
+    plain = ("sharpe", "turnover", "fills", "costs", "slippage", "refused")
     return table.select(
         "strategy",
         pl.col("final_value").round(0).cast(pl.Int64).alias("kept"),

@@ -101,7 +101,7 @@ def curves(comparison: Comparison, events: pl.DataFrame) -> str:
 
 
 def costs(comparison: Comparison) -> str:
-    """What trading cost each strategy, by kind, in yuan."""
+    """What trading cost each strategy in yuan: the fees by kind, and what slippage took in the prices."""
     import plotly.graph_objects as go
 
     table = comparison.table.filter(pl.col("strategy").is_in(list(comparison.results)))
@@ -113,13 +113,14 @@ def costs(comparison: Comparison) -> str:
                 ("commission", "commission", "#0072B2"),
                 ("stamp_duty", "stamp duty", "#D55E00"),
                 ("transfer_fee", "transfer fee", "#009E73"),
+                ("slippage", "slippage, in the prices", "#E69F00"),
             )
         ]
     )  # fmt: skip
     figure.update_layout(
         barmode="stack",
         height=90 + 38 * table.height,
-        xaxis_title="yuan paid",
+        xaxis_title="yuan",
         yaxis={"autorange": "reversed"},
     )
     return _html(figure, "costs")

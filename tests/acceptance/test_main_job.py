@@ -71,6 +71,16 @@ def test_a_comparison_adds_up(sample_db: Path, tmp_path: Path, capsys: pytest.Ca
         pl.sum_horizontal("commission", "stamp_duty", "transfer_fee").sum().alias("paid")
     )
     both = own.join(paid, on="strategy")
+    # 5 bp of each fill's open, but for what a price limit held back
+    slipped = fills.group_by("strategy").agg(
+        pl.col("slippage").sum(), (pl.col("notional") * 5e-4).sum().alias("most")
+    )
+    slipped = own.join(slipped, on="strategy")
+    assert slipped["slippage"].to_list() == pytest.approx(slipped["slippage_right"].to_list(), abs=0.005)
+    assert slipped["slippage"].to_list() == pytest.approx(slipped["most"].to_list(), rel=0.01)
+    best = own.sort("final_value", descending=True).row(0, named=True)
+    told = f"after ¥{best['costs']:,.0f} of fees and ¥{best['slippage']:,.0f} of slippage"
+    assert told in page.read_text(encoding="utf-8")
     assert both["costs"].to_list() == pytest.approx(both["paid"].to_list(), abs=0.005)
     lost = pl.read_parquet(frames / "rejections.parquet")
     orders = lost.unique(["strategy", "decision_date", "symbol", "side"]).group_by("strategy").len("orders")

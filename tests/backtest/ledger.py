@@ -325,11 +325,21 @@ class Ledger:
         if filled < allowed:
             self.refuse(order, t, wanted, filled, allowed - filled, "cash")
         if filled:
-            price, notional, fees = self.bill(order, stock, bar, band, day, filled)
+            price, notional, fees, slippage = self.bill(order, stock, bar, band, day, filled)
             self.cash += (-notional if order.buy else notional) - sum(fees) - tax
             self.move(order, t, filled, held, tax)
             self.fills.append(
-                (order.book, t, symbol, "buy" if order.buy else "sell", filled, price, notional, *fees)
+                (
+                    order.book,
+                    t,
+                    symbol,
+                    "buy" if order.buy else "sell",
+                    filled,
+                    price,
+                    notional,
+                    *fees,
+                    slippage,
+                )
             )
             if order.units is not None:
                 order.units -= filled / factor
@@ -347,8 +357,8 @@ class Ledger:
         band: tuple[int, int] | None,
         day: dt.date,
         shares: Fraction,
-    ) -> tuple[int, int, tuple[int, int, int]]:
-        """Price (micro-yuan), notional and the three fees (fen)."""
+    ) -> tuple[int, int, tuple[int, int, int], int]:
+        """Price (micro-yuan), notional, the three fees and the part of the notional that is slippage (fen)."""
         base = {"open": bar.open * 10_000, "close": bar.close * 10_000}.get(self.terms.price, bar.average)
         against = self.terms.slippage
         if self.terms.impact:
@@ -366,13 +376,14 @@ class Ledger:
             half_up(notional * duty(day, buy=order.buy)),
             transfer(stock.symbol, day, math.floor(shares), notional),
         )
-        return price, notional, fees
+        unmoved = half_up(shares * base / 10_000)
+        return price, notional, fees, notional - unmoved if order.buy else unmoved - notional
 
     def cost(
         self, order: Order, stock: Stock, bar: Bar, band: tuple[int, int] | None, day: dt.date, n: Fraction
     ) -> int:
         """What the order takes from the cash, fen; negative for a sell that is worth its fees."""
-        _, notional, fees = self.bill(order, stock, bar, band, day, n)
+        _, notional, fees, _ = self.bill(order, stock, bar, band, day, n)
         return (notional if order.buy else -notional) + sum(fees)
 
     def move(self, order: Order, t: int, filled: Fraction, held: Fraction, tax: int) -> None:
