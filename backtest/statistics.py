@@ -102,6 +102,8 @@ def deflated_sharpe(r: Vector, trials: Sequence[Vector]) -> float:
 def probability_of_overfitting(trials: Sequence[Vector], *, blocks: int = 10) -> float:
     """How often the best strategy of one half of history falls below the median in the other half (CSCV).
 
+    On the median is not below it: where all strategies do the same, none was chosen by luck.
+
     Args:
         trials: daily returns over the same sessions, one vector a strategy; two at least.
         blocks: an even number of equal stretches of history; every half-and-half split of them is tried.
@@ -124,7 +126,7 @@ def probability_of_overfitting(trials: Sequence[Vector], *, blocks: int = 10) ->
         rank = (np.sum(scores < scores[best]) + 0.5 * (np.sum(scores == scores[best]) - 1) + 1) / (
             len(scores) + 1
         )
-        below += rank <= 0.5
+        below += rank < 0.5
         splits += 1
     return below / splits
 

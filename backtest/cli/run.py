@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -215,7 +216,9 @@ def compare(
     show_table(readable(comparison.table), title=title)
     if moved is not None:
         show_table(moved, title=f"{label}total return by the date the note became knowable")
-    say(common, f"chance that the best row is overfitted: {comparison.overfitting:.0%}")
+    chance = comparison.overfitting
+    told = "n/a; it takes two strategies and 21 sessions" if math.isnan(chance) else f"{chance:.0%}"
+    say(common, f"chance that the best row is overfitted: {told}")
     for caveat in comparison.caveats:
         say(common, f"[dim]· {caveat}[/]")
     for written in (out, parquet):

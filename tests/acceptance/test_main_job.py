@@ -115,6 +115,13 @@ def test_every_page_made_from_the_sample_says_so(
         assert "SAMPLE" in capsys.readouterr().out, argv
 
 
+def test_one_strategy_alone_has_no_chance_of_overfitting_to_tell(
+    sample_db: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", "buy-and-hold", "--db", str(sample_db)]) == 0
+    assert "overfitted: n/a; it takes two strategies" in " ".join(capsys.readouterr().err.split())
+
+
 def test_an_audit_says_how_much_it_tested_and_fails_where_it_could_test_nothing(
     sample_db: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -51,6 +51,13 @@ def test_overfitting_is_likely_among_coins_and_unlikely_where_one_is_truly_bette
     coins[3] += 0.005
     assert st.probability_of_overfitting(list(coins)) == 0.0
     assert math.isnan(st.probability_of_overfitting([coins[0]]))
+    # equals are on the median, not below it; so is the one between a better and a worse
+    assert st.probability_of_overfitting([coins[0], coins[0]]) == 0.0
+    up, flat = np.tile([0.02, 0.0], 50), np.tile([0.01, -0.01], 50)
+    middling = [np.concatenate(halves) for halves in ((up, flat), (flat, up), (-up, -up))]
+    assert st.probability_of_overfitting(middling, blocks=2) == 0.0
+    turning = [np.concatenate(halves) for halves in ((up, -up), (-up, up))]
+    assert st.probability_of_overfitting(turning, blocks=2) == 1.0
     with pytest.raises(ValueError, match="even"):
         st.probability_of_overfitting(list(coins), blocks=5)
 
