@@ -43,6 +43,8 @@ class Comparison:
         attribution: label → fills with the events behind them.
         events: the events behind any fill, with their quotes.
         overfitting: probability that the best strategy here is overfitted (CSCV); NaN with one strategy.
+        known_at_sensitivity: the returns with notes knowable at either end of a range; see
+            ``sensitivity.known_at_sensitivity``; empty where none was asked for.
     """
 
     results: dict[str, Backtest]
@@ -53,6 +55,7 @@ class Comparison:
     attribution: dict[str, pl.DataFrame]
     events: pl.DataFrame
     overfitting: float
+    known_at_sensitivity: pl.DataFrame
     created_at: dt.datetime
 
     @property
@@ -90,7 +93,7 @@ class Comparison:
         return page
 
     def to_parquet(self, folder: str | Path) -> Path:
-        """Write table, equity, fills, rejections, attribution and events as Parquet files; returns the folder.
+        """Write ``frames``, each as a Parquet file of its name; returns the folder.
 
         Raises:
             StorageError: the folder cannot be made or written; files of an earlier comparison stay.
@@ -113,6 +116,7 @@ class Comparison:
             "rejections": self._stacked(lambda r: r.rejections),
             "attribution": pl.concat([_labelled(k, f) for k, f in self.attribution.items()]),
             "events": self.events,
+            "known_at_sensitivity": self.known_at_sensitivity,
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -127,6 +131,7 @@ class Comparison:
             "table": self.table,
             "overfitting": self.overfitting,
             "caveats": list(self.caveats),
+            "known_at_sensitivity": self.known_at_sensitivity,
             "rejections": {label: result.refusals for label, result in self.results.items()},
             "events": self.events,
             "cards": {label: result.card.as_dict() for label, result in self.results.items()},
@@ -146,6 +151,7 @@ def compare(
     cash: float = 1_000_000.0,
     execution: Execution | None = None,
     universe: str | None = None,
+    known_at_range: Sequence[str] = (),
     verify: bool = False,
     gaps: Literal["suspended", "raise"] = "suspended",
     progress: Callable[[str], None] | None = None,
@@ -161,14 +167,19 @@ def compare(
         cash: yuan each strategy begins with.
         execution: the same for all.
         universe: see ``backtest.run``.
+        known_at_range: ``NOTE=FIRST,LAST`` for each note whose date is only known as a range; every strategy runs
+            again with it knowable at either end.
         verify: check every strategy against vectorbt's own simulation.
         gaps: see ``backtest.run``.
         progress: told, in a few words, what is being done.
 
     Raises:
-        UsageError: no strategy given.
+        UsageError: no strategy given, or a range that cannot be read.
         NoData: nothing stored in the range, or the benchmark is not stored.
+        UnknownName: a range of a note that is not stored.
     """
+    from backtest.sensitivity import SCHEMA, known_at_sensitivity
+
     if not strategies:
         raise UsageError("no strategy given; `ashare strategies` lists them")
     tell = progress or (lambda _: None)
@@ -187,6 +198,12 @@ def compare(
     traced = {name: attribute(result, pushes) for name, result in results.items()}
     behind = events_behind(traced.items(), inputs.events)
     behind = behind.join(quotes(behind, store.notes()), on="event_id", how="left", maintain_order="left")
+    moved = pl.DataFrame(schema=SCHEMA)
+    if known_at_range:
+        moved = known_at_sensitivity(
+            strategies, store, known_at_range, cash=cash, execution=execution, progress=progress,
+            start=start, end=end, universe=universe,
+        )  # fmt: skip
     daily = [st.returns(r.equity["value"].to_numpy()) for r in results.values()]
     rows = [_row(name, result, daily, index) for name, result in results.items()]
     if benchmark is not None:
@@ -200,6 +217,7 @@ def compare(
         attribution=traced,
         events=behind,
         overfitting=st.probability_of_overfitting(daily),
+        known_at_sensitivity=moved,
         created_at=dt.datetime.now(dt.UTC),
     )
 

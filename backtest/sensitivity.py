@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from data_cache.store import Store
     from strategies import Strategy
 
-__all__ = ["known_at_sensitivity"]
+__all__ = ["SCHEMA", "known_at_sensitivity"]
+
+SCHEMA: dict[str, Any] = {
+    "note": pl.String, "known_at": pl.Datetime("us", "Asia/Shanghai"), "as_stored": pl.Boolean, "strategy": pl.String,
+    "total_return": pl.Float64, "fills": pl.Int64, "moved": pl.Float64,
+}  # fmt: skip
 
 
 def known_at_sensitivity(
@@ -48,7 +53,8 @@ def known_at_sensitivity(
         where: ``start``, ``end``, ``universe`` as in ``compare``.
 
     Returns:
-        note, known_at, strategy, total_return (fraction), fills, moved (total return less that as stored).
+        note, known_at, as_stored (whether that is its stored moment), strategy, total_return (fraction), fills, moved
+        (total return less that as stored).
 
     Raises:
         UsageError: a range that cannot be read, or whose ends are reversed.
@@ -62,7 +68,7 @@ def known_at_sensitivity(
     for text in ranges:
         note, first, last = _range(text, sources)
         stored: dt.datetime = events.filter(pl.col("source") == note)["known_at"].to_list()[0]
-        for known_at in (first, stored, last):
+        for known_at in sorted({first, stored, last}):
             tell(f"{note} knowable at {known_at:%Y-%m-%d %H:%M}")
             moved = events.with_columns(
                 pl.when(pl.col("source") == note)
@@ -89,7 +95,7 @@ def known_at_sensitivity(
     return (
         frame.join(base, on=["note", "strategy"], how="left", maintain_order="left")
         .with_columns((pl.col("total_return") - pl.col("base")).alias("moved"))
-        .drop("base", "as_stored")
+        .select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
         .sort("note", "strategy", "known_at")
     )
 

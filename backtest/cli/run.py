@@ -173,9 +173,10 @@ def compare(
         strategies: Names from `ashare strategies`, with parameters as asic-drift:hold=10,top=3; default all.
         benchmark: A stored index, or none.
         out: Write one self-contained HTML page.
-        parquet: Write table, equity, fills, rejections, attribution and events as Parquet into this folder.
+        parquet: Write table, equity, fills, rejections, attribution, events and the like as Parquet into this folder.
         known_at_range: NOTE=FIRST,LAST for a note whose date is only known as a range: shows how the results
-            move when it became knowable on the first date, as stored, and on the last. May be repeated.
+            move when it became knowable on the first date, as stored, and on the last, here and on the page. May
+            be repeated.
         verify: Check every strategy against vectorbt's own simulation.
     """
     from backtest.comparison import compare as side_by_side
@@ -183,22 +184,22 @@ def compare(
 
     chosen = _chosen(strategies)
     store = Store.open(common.path)
-    options: dict[str, Any] = {
-        "start": span.start,
-        "end": span.end,
-        "benchmark": None if benchmark.lower() == "none" else benchmark,
-        "cash": span.cash,
-        "execution": trading.execution(),
-        "universe": span.universe,
-    }
-    moved = None
     with _status(common, "comparing") as status:
         tell = status.update if status is not None else None
-        comparison = side_by_side(chosen, store, verify=verify, gaps=span.gaps, progress=tell, **options)
-        if known_at_range:
-            from backtest.sensitivity import known_at_sensitivity
-
-            moved = known_at_sensitivity(chosen, store, known_at_range, progress=tell, **options)
+        comparison = side_by_side(
+            chosen,
+            store,
+            start=span.start,
+            end=span.end,
+            benchmark=None if benchmark.lower() == "none" else benchmark,
+            cash=span.cash,
+            execution=trading.execution(),
+            universe=span.universe,
+            known_at_range=known_at_range or (),
+            verify=verify,
+            gaps=span.gaps,
+            progress=tell,
+        )
         if out is not None:
             if tell:
                 tell("drawing the page")
@@ -206,16 +207,15 @@ def compare(
         if parquet is not None:
             comparison.to_parquet(parquet)
     if common.json:
-        document = comparison.to_dict()
-        if moved is not None:
-            document["known_at_sensitivity"] = moved
-        show_json(document)
+        show_json(comparison.to_dict())
         return 0
     label = "SAMPLE " if comparison.inputs.sample else ""
     title = f"{label}{comparison.inputs.start} to {comparison.inputs.end}, {comparison.inputs.basis} prices"
     show_table(readable(comparison.table), title=title)
-    if moved is not None:
-        show_table(moved, title=f"{label}total return by the date the note became knowable")
+    if comparison.known_at_sensitivity.height:
+        show_table(
+            comparison.known_at_sensitivity, title=f"{label}total return by the date the note became knowable"
+        )
     chance = comparison.overfitting
     told = "n/a; it takes two strategies and 21 sessions" if math.isnan(chance) else f"{chance:.0%}"
     say(common, f"chance that the best row is overfitted: {told}")

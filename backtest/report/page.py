@@ -63,6 +63,7 @@ def render(comparison: Comparison) -> str:
         verdict=_verdict(comparison),
         rows=comparison.table.to_dicts(),
         benchmark=comparison.benchmark_symbol,
+        known_at=comparison.known_at_sensitivity.to_dicts(),
         overfitting=comparison.overfitting,
         plotly=charts.library(),
         curves=charts.curves(comparison, events),

@@ -96,6 +96,36 @@ def test_a_comparison_adds_up(sample_db: Path, tmp_path: Path, capsys: pytest.Ca
     assert cash["cash"].to_list() == pytest.approx((1_000_000 + cash["flow"]).to_list(), abs=0.005)
 
 
+def test_a_note_known_at_another_date_is_told_wherever_the_comparison_is(
+    sample_db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from data_cache import Store
+
+    events = Store.open(sample_db).events().filter(pl.col("kind") == "asic_adoption").sort("known_at")
+    note, stored = events.select("source", "known_at").row(0)
+    page, frames = tmp_path / "report.html", tmp_path / "frames"
+    asked = ["compare", "asic-drift", "--db", str(sample_db), "--out", str(page), "--parquet", str(frames)]
+    # the first date is the stored one: a moment comes once
+    got = _json(capsys, *asked, "--known-at-range", f"{note}={stored.isoformat()},2025-12-01")
+    rows = got["known_at_sensitivity"]
+    assert [(row["note"], row["as_stored"]) for row in rows] == [(note, True), (note, False)]
+    assert rows[0]["total_return"] == got["table"][0]["total_return"]
+    assert rows[1]["total_return"] != rows[0]["total_return"]
+    assert rows[1]["moved"] == pytest.approx(rows[1]["total_return"] - rows[0]["total_return"])
+    kept = pl.read_parquet(frames / "known_at_sensitivity.parquet")
+    assert kept["total_return"].to_list() == [row["total_return"] for row in rows]
+    text = page.read_text(encoding="utf-8")
+    assert 'href="#known-at"' in text
+    table = text.split('id="known-at"')[1].split("</table>")[0]
+    for row in rows:
+        assert f">{row['total_return'] * 100:,.1f} %<" in table
+    assert table.count("as stored</td>") == 1
+    # unasked it is neither on the page nor left behind in the folder
+    assert _json(capsys, *asked)["known_at_sensitivity"] == []
+    assert pl.read_parquet(frames / "known_at_sensitivity.parquet").is_empty()
+    assert "known-at" not in page.read_text(encoding="utf-8")
+
+
 def test_every_page_made_from_the_sample_says_so(
     sample_db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
