@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 
 import polars as pl
 
@@ -16,6 +17,7 @@ SHANGHAI_CLOSE = dt.time(15, 30)
 """From here on a day's bar counts as final: the after-hours fixed-price session has ended."""
 
 
+@functools.cache
 def xshg_sessions() -> pl.Series:
     """Every session of the Shanghai exchange from its first day to the end of the holidays known so far.
 

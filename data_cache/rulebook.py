@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from data_cache.calendar import xshg_sessions
 from data_cache.charges import FEE_RULES, LOT_RULES, fees, lots
 from data_cache.errors import UnknownName, UnknownSymbol, UsageError
 from data_cache.limits import decide, limits, panel
@@ -150,6 +151,19 @@ _TOLD = (
 )  # fmt: skip
 
 
+def _of_the_calendar(day: dt.date) -> list[str]:
+    """What to say of a day that is no session, or may be none."""
+    what = f"a {day:%A}"
+    if day.weekday() < 5:  # only then ask: the calendar takes a second to import
+        sessions = xshg_sessions()
+        if day > sessions[-1]:
+            return [f"whether {day} is a session is not known; the holidays are known up to {sessions[-1]}"]
+        if (sessions == day).any():
+            return []
+        what = "a holiday of the exchanges"
+    return [f"{day} is {what}, no session; these are the rules in force that day"]
+
+
 def rule(
     symbol: str,
     date: dt.date | str,
@@ -185,9 +199,7 @@ def rule(
             raise UsageError(f"{label} is {price}; needs a positive price in yuan")
     if listed_days is not None and listed_days < 1:
         raise UsageError(f"listed-days is {listed_days}; the first session is 1")
-    remarks = []
-    if day.weekday() > 4:
-        remarks.append(f"{day} is a {day:%A}, no session; these are the rules in force that day")
+    remarks = _of_the_calendar(day)
     if listed_days is None and status in ("new_listing", "relisting"):
         remarks.append(
             f"listed-days not given: the first session of the {status.replace('_', ' ')} is assumed"

@@ -253,9 +253,14 @@ def test_a_date_before_the_book_names_where_the_book_begins() -> None:
     assert rule("600000", "2005-01-01", prev_close=10.0).limit_up == 11.0
 
 
-def test_a_weekend_is_answered_and_said() -> None:
+def test_a_day_without_a_session_is_answered_and_said() -> None:
     assert "Saturday, no session" in " ".join(rule("600000", "2020-08-22").remarks)
     assert rule("600000", "2020-08-24").remarks == ()
+    assert rule("600519.SH", "2025-10-01").remarks == (
+        "2025-10-01 is a holiday of the exchanges, no session; these are the rules in force that day",
+    )
+    (told,) = rule("600519.SH", "2099-01-05").remarks  # a Monday nobody has decided on
+    assert told.startswith("whether 2099-01-05 is a session is not known; the holidays are known up to 20")
 
 
 def test_what_was_assumed_is_said() -> None:
