@@ -49,7 +49,11 @@ vbt.settings.returns["year_freq"] = (
 
 
 class Account(vbt.Portfolio):  # type: ignore[misc]  # vectorbt ships no types
-    """A ``vectorbt.Portfolio`` whose statistics and default plot do not warn: its columns share one account."""
+    """A ``vectorbt.Portfolio`` whose statistics and default plot do not warn: its columns share one account.
+
+    Their benchmark is vectorbt's own and no index: the cash in equal parts in every symbol of the universe, each from
+    its first bar on, held without a fee. ``Comparison.table`` has the index.
+    """
 
     @property
     def plots_defaults(self) -> dict[str, Any]:

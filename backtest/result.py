@@ -118,7 +118,10 @@ class Backtest:
 
     @functools.cached_property
     def portfolio(self) -> vbt.Portfolio:
-        """The same account as a ``vectorbt.Portfolio``, built from the fills; imports vectorbt when asked."""
+        """The same account as a ``vectorbt.Portfolio``, built from the fills; imports vectorbt when asked.
+
+        The benchmark of its statistics is the universe in equal parts, chosen with hindsight: see ``Account``.
+        """
         from backtest.accounts import portfolio
 
         return portfolio(self.simulation, self.inputs.market)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -177,7 +178,11 @@ def test_vectorbt_keeps_the_same_accounts(sample_db: Path) -> None:
     assert result.fills.height > 0
     portfolio = result.portfolio
     assert float(portfolio.final_value()) == pytest.approx(float(result.equity["value"][-1]), abs=0.005)
-    assert portfolio.stats() is not None
+    # what its benchmark is said to be: equal parts of the universe, each from its first bar on
+    mark = result.inputs.market.mark
+    ends = [column[~np.isnan(column)][[0, -1]] for column in mark.T]
+    held = np.mean([last / first for first, last in ends]) - 1
+    assert portfolio.stats()["Benchmark Return [%]"] == pytest.approx(held * 100)
     assert len(portfolio.trades.records) > 0
 
 
