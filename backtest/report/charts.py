@@ -113,7 +113,7 @@ def costs(comparison: Comparison) -> str:
                 ("commission", "commission", "#0072B2"),
                 ("stamp_duty", "stamp duty", "#D55E00"),
                 ("transfer_fee", "transfer fee", "#009E73"),
-                ("slippage", "slippage, in the prices", "#E69F00"),
+                ("slippage", "slippage", "#E69F00"),
             )
         ]
     )  # fmt: skip
