@@ -20,6 +20,7 @@ import polars as pl
 
 from backtest.market import TOLERANCE, Market
 from data_cache.errors import UsageError
+from strategies.book import require
 
 __all__ = ["DEFAULT", "Execution", "Simulation", "simulate"]
 
@@ -57,22 +58,15 @@ class Execution:
     accounting: Literal["total_return", "explicit"] = "total_return"
 
     def __post_init__(self) -> None:
-        bounds = {
-            "commission": (0.0, 0.003),
-            "commission_floor": (0.0, 1000.0),
-            "slippage_bps": (0.0, 1000.0),
-            "impact": (0.0, 10.0),
-            "volume_cap": (1e-6, 1.0),
-            "buy_retry": (0, 10_000),
-        }
-        for name, (low, high) in bounds.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise UsageError(f"{name} is {value}; needs {low:g} to {high:g}")
-        if self.price not in ("open", "close", "vwap"):
-            raise UsageError(f"price is {self.price!r}; needs 'open', 'close' or 'vwap'")
-        if self.accounting not in ("total_return", "explicit"):
-            raise UsageError(f"accounting is {self.accounting!r}; needs 'total_return' or 'explicit'")
+        require(
+            self,
+            commission=(0, 0.003),
+            commission_floor=(0, 1000),
+            slippage_bps=(0, 1000),
+            impact=(0, 10),
+            volume_cap=(1e-6, 1),
+            buy_retry=(0, 10_000),
+        )
 
 
 DEFAULT = Execution(slippage_bps=5.0)

@@ -45,10 +45,11 @@ class AsicAdoptionDrift:
 
     def __post_init__(self) -> None:
         require(
-            hold=(self.hold, 1, 250),
-            min_exposure=(self.min_exposure, 0, 1),
-            max_weight=(self.max_weight, 0.001, 1),
-            min_history=(self.min_history, 1, 250),
+            self,
+            hold=(1, 250),
+            min_exposure=(0, 1),
+            max_weight=(0.001, 1),
+            min_history=(1, 250),
         )
 
     def targets(self, panel: pl.LazyFrame) -> pl.LazyFrame:

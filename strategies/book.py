@@ -7,14 +7,26 @@
 
 from __future__ import annotations
 
-import math
-from typing import Literal
+import dataclasses
+import numbers
+import typing
+from typing import Any, Literal
 
 import polars as pl
 
 from data_cache.errors import UsageError
 
-__all__ = ["CASH_BUFFER", "INVESTED", "emit", "equal_weights", "first_session_of", "prepare", "require"]
+__all__ = [
+    "CASH_BUFFER",
+    "INVESTED",
+    "emit",
+    "equal_weights",
+    "field_types",
+    "first_session_of",
+    "needed",
+    "prepare",
+    "require",
+]
 
 CASH_BUFFER = 0.02
 """Fraction of the account left in cash, so that fees and a higher open still fit."""
@@ -81,21 +93,55 @@ def emit(book: pl.LazyFrame, *, due: pl.Expr | None = None, refresh: pl.Expr | N
     )
 
 
-def require(**checks: tuple[float, float, float]) -> None:
-    """Check parameters against their bounds, both included.
+def require(parameters: Any, **bounds: tuple[float, float]) -> None:
+    """Check a dataclass of parameters: each field against its type, the numbers against their bounds.
 
     Args:
-        checks: name=(value, lowest, highest).
+        parameters: whole numbers (int), numbers (float: whole ones too), bool, str, one of a few words (Literal);
+            None too where the type says so.
+        bounds: field=(lowest, highest), both included.
 
     Raises:
-        UsageError: naming the parameter, the value received and the bound it breaks.
+        UsageError: naming the parameter, the value received and what is needed.
 
-    >>> require(hold=(20, 1, 250))
+    >>> from strategies import Momentum
+    >>> require(Momentum(), top=(1, 100))
     """
-    for name, (value, low, high) in checks.items():
-        if value is None or isinstance(value, str) or math.isnan(value):
-            raise UsageError(f"{name} is {value!r}; needs a number from {low:g} to {high:g}")
+    for name, hint in field_types(type(parameters)).items():
+        value = getattr(parameters, name)
+        if not _is(value, hint):
+            low, high = bounds.get(name, (None, None))
+            span = "" if low is None else f" from {low:g} to {high:g}"
+            raise UsageError(f"{name} is {value!r}; needs {needed(hint)}{span}")
+    for name, (low, high) in bounds.items():
+        value = getattr(parameters, name)
         if value < low:
             raise UsageError(f"{name} is {value:g}; needs at least {low:g}")
         if value > high:
             raise UsageError(f"{name} is {value:g}; needs at most {high:g}")
+
+
+def field_types(cls: type[Any]) -> dict[str, Any]:
+    """The type of each field of a dataclass."""
+    hints = typing.get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def needed(hint: Any) -> str:
+    """What a field of this type takes, in words."""
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "none"}
+    if typing.get_origin(hint) is Literal:
+        return " or ".join(map(repr, typing.get_args(hint)))
+    return " or ".join(words[each] for each in typing.get_args(hint) or (hint,))
+
+
+def _is(value: Any, hint: Any) -> bool:
+    """Whether a value is of a field's type; a bool is no number, NaN is none either."""
+    if typing.get_origin(hint) is Literal:
+        return value in typing.get_args(hint)
+    if parts := typing.get_args(hint):
+        return any(_is(value, part) for part in parts)
+    if hint in (int, float):
+        kind = numbers.Integral if hint is int else numbers.Real
+        return isinstance(value, kind) and not isinstance(value, bool) and value == value
+    return isinstance(value, hint)

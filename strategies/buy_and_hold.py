@@ -33,7 +33,7 @@ class BuyAndHold:
     kinds: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        require(min_history=(self.min_history, 1, 250))
+        require(self, min_history=(1, 250))
 
     def targets(self, panel: pl.LazyFrame) -> pl.LazyFrame:
         """The book; see docs/design.md."""

@@ -14,6 +14,7 @@ import polars as pl
 
 from data_cache.errors import UnknownName, UsageError
 from strategies.asic_adoption_drift import AsicAdoptionDrift
+from strategies.book import field_types, needed
 from strategies.buy_and_hold import BuyAndHold
 from strategies.leader_satellites import LeaderSatellites
 from strategies.macro_overlay import MacroOverlay
@@ -64,7 +65,7 @@ def make(name: str, params: Mapping[str, str] | None = None) -> Strategy:
     """
     if name not in ALL:
         raise UnknownName("strategy", name, ALL)
-    types_ = _types(ALL[name])
+    types_ = field_types(ALL[name])
     for given in params or {}:
         if given not in types_:
             raise UnknownName(f"parameter of {name}", given, types_)
@@ -83,7 +84,7 @@ def describe(name: str) -> dict[str, Any]:
     paragraphs = [" ".join(p.split()) for p in doc.split("\n\n")]
     by_label = {label: text for p in paragraphs for label, _, text in [p.partition(": ")]}
     texts = _argument_texts(doc)
-    types_ = _types(cls)
+    types_ = field_types(cls)
     return {
         "name": name,
         "class": cls.__name__,
@@ -104,11 +105,6 @@ def describe(name: str) -> dict[str, Any]:
     }
 
 
-def _types(cls: type[Any]) -> dict[str, Any]:
-    hints = typing.get_type_hints(cls)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
-
-
 def _base(hint: Any) -> type[Any]:
     """``str`` of ``str | None``."""
     if isinstance(hint, types.UnionType):
@@ -126,12 +122,11 @@ def _value(name: str, text: str, hint: Any) -> Any:
             return True
         if raw.lower() in ("false", "no", "0", "off"):
             return False
-        raise UsageError(f"{name} is {text!r}; needs true or false")
+        raise UsageError(f"{name} is {text!r}; needs {needed(bool)}")
     try:
         return base(raw)
     except ValueError:
-        need = {int: "a whole number", float: "a number"}[base]
-        raise UsageError(f"{name} is {text!r}; needs {need}") from None
+        raise UsageError(f"{name} is {text!r}; needs {needed(base)}") from None
 
 
 def _argument_texts(doc: str) -> dict[str, str]:

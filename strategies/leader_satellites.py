@@ -49,10 +49,11 @@ class LeaderSatellites:
 
     def __post_init__(self) -> None:
         require(
-            leader_weight=(self.leader_weight, 0, INVESTED),
-            satellites=(self.satellites, 1, 100),
-            min_score=(self.min_score, 0, 10),
-            min_history=(self.min_history, 1, 250),
+            self,
+            leader_weight=(0, INVESTED),
+            satellites=(1, 100),
+            min_score=(0, 10),
+            min_history=(1, 250),
         )
         if self.leader is not None:  # one spelling inside; a frozen dataclass has no other door
             object.__setattr__(self, "leader", str(Symbol.parse(self.leader)))

@@ -49,12 +49,13 @@ class MacroOverlay:
 
     def __post_init__(self) -> None:
         require(
-            neutral=(self.neutral, 0, 1),
-            sensitivity=(self.sensitivity, 0, 5),
-            floor=(self.floor, 0, 1),
-            ceiling=(self.ceiling, self.floor, 1),
-            step=(self.step, 0.01, 1),
-            min_history=(self.min_history, 1, 250),
+            self,
+            neutral=(0, 1),
+            sensitivity=(0, 5),
+            floor=(0, 1),
+            ceiling=(self.floor, 1),
+            step=(0.01, 1),
+            min_history=(1, 250),
         )
 
     def targets(self, panel: pl.LazyFrame) -> pl.LazyFrame:

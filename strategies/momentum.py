@@ -40,11 +40,12 @@ class Momentum:
 
     def __post_init__(self) -> None:
         require(
-            lookback=(self.lookback, 5, 240),
-            skip=(self.skip, 0, min(60, 245 - self.lookback)),
-            top=(self.top, 1, 100),
-            min_history=(self.min_history, 1, 250),
+            self,
+            lookback=(5, 240),
+            top=(1, 100),
+            min_history=(1, 250),
         )
+        require(self, skip=(0, min(60, 245 - self.lookback)))
 
     def targets(self, panel: pl.LazyFrame) -> pl.LazyFrame:
         """The book; see docs/design.md."""

@@ -36,7 +36,7 @@ class RackDelayExit:
     kinds: ClassVar[tuple[str, ...]] = ("rack_delay", "chip_delay", "rack_ramp")
 
     def __post_init__(self) -> None:
-        require(wait=(self.wait, 1, 250), min_history=(self.min_history, 1, 250))
+        require(self, wait=(1, 250), min_history=(1, 250))
 
     def targets(self, panel: pl.LazyFrame) -> pl.LazyFrame:
         """The book; see docs/design.md."""

@@ -37,7 +37,7 @@ class ValueChainTilt:
     kinds: ClassVar[tuple[str, ...]] = ("value_share",)
 
     def __post_init__(self) -> None:
-        require(tilt=(self.tilt, 0, 1), min_history=(self.min_history, 1, 250))
+        require(self, tilt=(0, 1), min_history=(1, 250))
 
     def targets(self, panel: pl.LazyFrame) -> pl.LazyFrame:
         """The book; see docs/design.md."""

@@ -10,9 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
+from backtest.execution import Execution
 from data_cache.errors import UnknownName, UsageError
 from signals.scoring import weights
 from strategies import ALL, AsicAdoptionDrift, LeaderSatellites, Momentum, describe, make
@@ -61,9 +63,31 @@ def test_a_bad_value_names_the_parameter_the_value_and_the_bound(
         make(name, params)
 
 
-def test_a_wrong_type_from_python_is_refused_too() -> None:
-    with pytest.raises(UsageError, match="hold is None; needs a number from 1 to 250"):
-        AsicAdoptionDrift(hold=None)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("cls", "given", "says"),
+    [
+        (AsicAdoptionDrift, {"hold": None}, "hold is None; needs a whole number from 1 to 250"),
+        (AsicAdoptionDrift, {"hold": "20"}, "hold is '20'; needs a whole number from 1 to 250"),
+        (AsicAdoptionDrift, {"hold": 1.5}, "hold is 1.5; needs a whole number from 1 to 250"),
+        (AsicAdoptionDrift, {"hold": True}, "hold is True; needs a whole number from 1 to 250"),
+        (AsicAdoptionDrift, {"wins": "no"}, "wins is 'no'; needs true or false"),
+        (AsicAdoptionDrift, {"max_weight": float("nan")}, "max_weight is nan; needs a number from"),
+        (Momentum, {"top": 2.5}, "top is 2.5; needs a whole number from 1 to 100"),
+        (Momentum, {"lookback": "60"}, "lookback is '60'; needs a whole number from 5 to 240"),
+        (LeaderSatellites, {"leader": 2837}, "leader is 2837; needs text or none"),
+        (Execution, {"slippage_bps": "5"}, "slippage_bps is '5'; needs a number from 0 to 1000"),
+        (Execution, {"buy_retry": 1.5}, "buy_retry is 1.5; needs a whole number from 0 to 10000"),
+        (Execution, {"price": "clse"}, "price is 'clse'; needs 'open' or 'close' or 'vwap'"),
+    ],
+)
+def test_a_wrong_type_from_python_is_refused_too(cls: Any, given: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        cls(**given)
+
+
+def test_a_whole_number_is_a_number_and_numpys_are_too() -> None:
+    assert AsicAdoptionDrift(hold=np.int64(5), max_weight=1).hold == 5  # type: ignore[arg-type]
+    assert AsicAdoptionDrift(max_weight=np.float64(0.5)).max_weight == 0.5
 
 
 @pytest.mark.parametrize("name", ALL)
