@@ -2,7 +2,7 @@
 
 1. ``action_rows``: cash, new shares and the taxable amount of each ex-date, with the tax rates of that date.
 2. ``holding_periods``: up to which session a purchase counts as held a month, a year.
-3. ``_warn_of_rights``: an ex-date the factor knows and the actions do not explain.
+3. ``unexplained``: the ex-dates the factor knows and the actions do not explain.
 
 The tax is charged when shares are sold, first in first out, on every dividend they received: at most one month
 held 20 %, at most one year 10 %, longer 0 (5 % before 2015-09-08). Bonus shares from profit are taxed at their
@@ -13,18 +13,17 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from data_cache.errors import UsageError
+from data_cache.errors import NoData, UsageError
 from data_cache.rule_table import deciding
 
 if TYPE_CHECKING:
     from backtest.market import Market
 
-__all__ = ["action_rows", "holding_periods"]
+__all__ = ["action_rows", "holding_periods", "unexplained"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -67,7 +66,6 @@ def action_rows(market: Market) -> Array:
                 late,
             )
         )
-    _warn_of_rights(market, {(row[0], row[1]): row for row in rows})
     return np.array(rows, dtype=np.int64).reshape(-1, 8)
 
 
@@ -101,12 +99,24 @@ def _months_later(day: dt.date, months: int) -> dt.date:
     return dt.date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
-def _warn_of_rights(market: Market, rows: dict[tuple[int, int], tuple[int, ...]]) -> None:
-    """Rights are not taken up: the account keeps its shares and loses what the right was worth."""
+def unexplained(market: Market, actions: Array) -> tuple[str, ...]:
+    """One sentence on the ex-dates that move the factor by more than their cash and new shares explain, if any.
+
+    Rights are not taken up, and an action that is missing is not paid: the account keeps its shares and loses what
+    the step of the factor was worth.
+
+    Args:
+        market: where it trades.
+        actions: its ``action_rows``.
+
+    Raises:
+        NoData: the market has no corporate action at all, so that nothing explains any of them.
+    """
+    rows = {(row[0], row[1]): row for row in actions.tolist()}
     # close x factor over factor is the last close, adjusted to the session
     before = market.mark[:-1] / market.factor[:-1]
     steps = market.factor[1:] / market.factor[:-1]
-    unexplained = []
+    found = []
     for t, j in zip(*np.nonzero(steps != 1.0), strict=True):
         close = before[t, j]
         if np.isnan(close):
@@ -115,11 +125,16 @@ def _warn_of_rights(market: Market, rows: dict[tuple[int, int], tuple[int, ...]]
         expected = close * (1 + fresh / 1e8) / max(close - cash / MICRO, 0.01)
         # the published reference is whole fen
         if abs(steps[t, j] / expected - 1) > 0.001 + 0.006 / close:
-            unexplained.append(f"{market.symbols[j]} {market.dates[t + 1]}")
-    if unexplained:
-        warnings.warn(
-            f"{len(unexplained)} ex-dates move the factor by more than their cash and new shares explain (a rights "
-            f"issue, or an action that is missing) and are ignored in explicit accounting: "
-            f"{', '.join(unexplained[:5])}{'' if len(unexplained) <= 5 else ', ...'}",
-            stacklevel=2,
+            found.append(f"{market.symbols[j]} {market.dates[t + 1]}")
+    if not found:
+        return ()
+    shown = f"{', '.join(found[:5])}{'' if len(found) <= 5 else ', ...'}"
+    if market.actions.is_empty():
+        raise NoData(
+            f"explicit accounting pays the corporate actions, and there are none, though {len(found)} ex-dates move "
+            f"the factors ({shown}); import them or run `ashare refresh`, or use accounting='total_return'"
         )
+    return (
+        f"{len(found)} ex-dates move the factor by more than their cash and new shares explain (a rights issue, or "
+        f"an action that is missing) and are ignored in explicit accounting: {shown}.",
+    )

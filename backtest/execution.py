@@ -87,6 +87,7 @@ class Simulation:
         raw_paid: int64 rows of ``records.PAID``.
         cash_fen: (T,) after each close.
         value: (T,) yuan after each close.
+        caveats: what explicit accounting left out, in a sentence.
     """
 
     market: Market
@@ -98,6 +99,7 @@ class Simulation:
     raw_paid: Array
     cash_fen: Array
     value: Array
+    caveats: tuple[str, ...] = ()
 
     @functools.cached_property
     def fills(self) -> pl.DataFrame:
@@ -261,15 +263,16 @@ def simulate(
         rules: the terms; default ``Execution()``.
 
     Raises:
-        UsageError: a target row that breaks its contract, named; cash that is not positive.
-        NoData: explicit accounting of prices that are not as traded.
+        UsageError: a target row that breaks its contract, named; cash that is not positive; explicit accounting
+            of prices that are not as traded.
+        NoData: explicit accounting of a market with ex-dates and without a corporate action.
     """
     from backtest import kernel
 
     rules = rules or Execution()
     dates, columns, weights = books(market, targets)
     base, buy_probe, sell_probe = prices(market, rules)
-    actions, one_month, one_year = corporate_actions(market, rules)
+    actions, one_month, one_year, left_out = corporate_actions(market, rules)
     fills, units, lost, paid, cash_fen, value = kernel.simulate(
         base=base,
         buy_probe=buy_probe,
@@ -307,6 +310,7 @@ def simulate(
         raw_paid=paid,
         cash_fen=cash_fen,
         value=value,
+        caveats=left_out,
     )
 
 
@@ -336,14 +340,15 @@ def prices(market: Market, rules: Execution) -> tuple[Array, Array, Array]:
     return average, market.low, market.high
 
 
-def corporate_actions(market: Market, rules: Execution) -> tuple[Array, Array, Array]:
-    """Action rows as ``kernel.simulate`` takes them, and how long each purchase is taxed at which rate."""
+def corporate_actions(market: Market, rules: Execution) -> tuple[Array, Array, Array, tuple[str, ...]]:
+    """Action rows as ``kernel.simulate`` takes them, how long each purchase is taxed at which rate, and caveats."""
     if rules.accounting == "total_return":
         none = np.empty(0, dtype=np.int64)
-        return np.empty((0, 8), dtype=np.int64), none, none
-    from backtest.dividends import action_rows, holding_periods
+        return np.empty((0, 8), dtype=np.int64), none, none, ()
+    from backtest.dividends import action_rows, holding_periods, unexplained
 
-    return action_rows(market), *holding_periods(market.dates)
+    actions = action_rows(market)
+    return actions, *holding_periods(market.dates), unexplained(market, actions)
 
 
 def books(market: Market, targets: pl.DataFrame) -> tuple[Array, Array, Array]:

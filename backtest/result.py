@@ -324,6 +324,7 @@ def _caveats(inputs: Inputs, simulation: Simulation) -> tuple[str, ...]:
     if inputs.missing_symbols:
         notes.append(f"Not in the store, so not in the test: {', '.join(inputs.missing_symbols)}.")
     notes.extend(inputs.market.caveats)
+    notes.extend(simulation.caveats)
     notes.extend(_doubts(simulation))
     return tuple(notes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import random
 from typing import Any
@@ -12,7 +13,7 @@ from polars.testing import assert_frame_equal
 
 from backtest.execution import Execution, Simulation, simulate
 from backtest.market import Market, from_frames
-from data_cache.errors import UsageError
+from data_cache.errors import NoData, UsageError
 
 STEPS = {"600000.SH": (30, 1.031), "000001.SZ": (45, 2.0)}
 
@@ -113,15 +114,38 @@ def assert_same(ours: Simulation, theirs: Simulation) -> None:
     assert_frame_equal(ours.equity, theirs.equity, check_exact=False, rel_tol=0, abs_tol=0.001)
 
 
+@pytest.fixture(scope="module")
+def half_told(market: Market) -> Market:
+    """The same market with the action of one of its two ex-dates."""
+    day = market.dates[STEPS["000001.SZ"][0]].item()
+    told = {"symbol": ["000001.SZ"], "ex_date": [day], "cash": [0.0], "bonus": [0.0], "transfer": [1.0]}
+    return dataclasses.replace(market, actions=pl.DataFrame(told))
+
+
 def test_explicit_accounting_has_no_portfolio_and_says_what_has(
-    market: Market, targets: pl.DataFrame
+    half_told: Market, targets: pl.DataFrame
 ) -> None:
     from backtest.accounts import portfolio, simulate_in_vectorbt
 
     rules = Execution(accounting="explicit")
-    with pytest.warns(UserWarning, match="2 ex-dates"):
-        result = simulate(market, targets, rules=rules)
+    result = simulate(half_told, targets, rules=rules)
     with pytest.raises(UsageError, match="total_return"):
         portfolio(result)
     with pytest.raises(UsageError, match="total_return"):
-        simulate_in_vectorbt(market, targets, rules=rules)
+        simulate_in_vectorbt(half_told, targets, rules=rules)
+
+
+def test_explicit_accounting_tells_the_ex_dates_no_action_explains(
+    half_told: Market, targets: pl.DataFrame
+) -> None:
+    result = simulate(half_told, targets, rules=Execution(accounting="explicit"))
+    (said,) = result.caveats
+    day = half_told.dates[STEPS["600000.SH"][0]]
+    assert said.startswith("1 ex-dates move the factor")
+    assert f"600000.SH {day}" in said
+    assert simulate(half_told, targets).caveats == ()
+
+
+def test_explicit_accounting_without_any_action_is_refused(market: Market, targets: pl.DataFrame) -> None:
+    with pytest.raises(NoData, match=r"there are none, though 2 ex-dates .* accounting='total_return'"):
+        simulate(market, targets, rules=Execution(accounting="explicit"))

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from backtest.comparison import compare
+from backtest.execution import Execution
 from backtest.market import Market
 from backtest.result import Inputs, _same, load, run, run_on
 from data_cache.errors import AshareError, IntegrityError, NoData
@@ -38,6 +39,20 @@ def test_doubtful_limits_are_told_on_the_card_with_their_counts(inputs: Inputs) 
     assert told.fills.height > 0
     assert said.startswith(f"{told.fills.height} of {told.fills.height} fills and {refused} of")
     assert said in told.card.as_dict()["caveats"]
+
+
+def test_what_explicit_accounting_leaves_out_is_told_on_the_card(sample_db: Path) -> None:
+    """The actions of one summer are withheld."""
+    inputs = load(Store.open(sample_db), [BuyAndHold()], start="2024-05-06", end="2024-07-31")
+    terms = Execution(accounting="explicit")
+    whole = run_on(BuyAndHold(), inputs, execution=terms)
+    assert not any("explicit accounting" in caveat for caveat in whole.card.caveats)
+    market = inputs.market
+    before = market.actions.filter(pl.col("ex_date") < inputs.start)
+    less = dataclasses.replace(inputs, market=dataclasses.replace(market, actions=before))
+    (said,) = (c for c in run_on(BuyAndHold(), less, execution=terms).card.caveats if "explicit" in c)
+    assert "ex-dates move the factor by more than" in said
+    assert " 2024-06-" in said
 
 
 def test_a_comparison_tells_what_is_true_of_one_strategy_alone_with_its_name(
