@@ -184,7 +184,14 @@ def from_frames(
         start: first session, inclusive; None the first bar.
         end: last session, inclusive; None the last bar.
         gaps: see ``load``.
+
+    Raises:
+        UsageError: bars that lack a column, ``gaps`` neither of its two words.
+        NoData: as ``load``.
+        IntegrityError: as ``load``.
     """
+    if gaps not in ("raise", "suspended"):
+        raise UsageError(f"gaps is {gaps!r}; needs 'raise' or 'suspended'")
     bars = _check_bars(bars, calendar)
     stop = end or _day(bars["date"].max())
     begin = start or _day(bars["date"].min())

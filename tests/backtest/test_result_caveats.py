@@ -14,7 +14,7 @@ from backtest.comparison import compare
 from backtest.execution import Execution
 from backtest.market import Market
 from backtest.result import Inputs, _same, load, run, run_on
-from data_cache.errors import AshareError, IntegrityError, NoData
+from data_cache.errors import AshareError, IntegrityError, NoData, UsageError
 from data_cache.store import Store
 from strategies import BuyAndHold, Momentum
 
@@ -138,6 +138,12 @@ def test_a_missing_bar_is_counted_or_refused_by_name(gappy: tuple[Path, str, str
         run(BuyAndHold(), Store.open(path), gaps="raise", start=START, end=END)
     with pytest.raises(IntegrityError, match=rf"{symbol} has no bar on {day}"):
         compare([BuyAndHold()], Store.open(path), gaps="raise", start=START, end=END, benchmark=None)
+
+
+def test_a_mistyped_gaps_is_refused(sample_db: Path) -> None:
+    store = Store.open(sample_db)
+    with pytest.raises(UsageError, match="gaps is 'rais'; needs 'raise' or 'suspended'"):
+        run(BuyAndHold(), store, start=START, end=END, gaps="rais")  # type: ignore[arg-type]
 
 
 def test_the_command_refuses_the_gap_too(
