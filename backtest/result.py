@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import polars as pl
 
 from backtest import card as _card
+from data_cache.calendar import as_day
 from data_cache.database import reading
 from data_cache.errors import AshareError, NoData, UsageError
 from data_cache.universe import load_universe
@@ -203,7 +204,8 @@ def load(
         bars = store.bars(held)
         days = bars["date"].sort()
         first, last = days[0], days[-1]
-        begin, stop = _day("start", start, first), _day("end", end, last)
+        begin = first if start is None else as_day("start", start)
+        stop = last if end is None else as_day("end", end)
         if start is not None and end is not None and begin > stop:
             raise UsageError(f"start {begin} is after end {stop}; give them in order")
         if begin > last or stop < first:
@@ -375,16 +377,3 @@ def _same(a: Simulation, b: Simulation, strategy: Strategy) -> None:
             f"{type(strategy).__name__}: the engines refuse other orders, {a.rejections.height} against "
             f"{b.rejections.height} refusals"
         )
-
-
-def _day(what: str, given: str | dt.date | None, default: dt.date) -> dt.date:
-    if given is None:
-        return default
-    if isinstance(given, dt.datetime):
-        return given.date()
-    if isinstance(given, dt.date):
-        return given
-    try:
-        return dt.date.fromisoformat(given)
-    except ValueError as error:
-        raise UsageError(f"{what} is {given!r}; needs a date as 2023-01-03") from error

@@ -7,9 +7,9 @@ import functools
 
 import polars as pl
 
-from data_cache.errors import NoData
+from data_cache.errors import NoData, UsageError
 
-__all__ = ["FIRST_SESSION", "SHANGHAI_CLOSE", "last_closed_session", "require_within", "xshg_sessions"]
+__all__ = ["FIRST_SESSION", "SHANGHAI_CLOSE", "as_day", "last_closed_session", "require_within", "xshg_sessions"]
 
 FIRST_SESSION = dt.date(1990, 12, 19)
 """The Shanghai exchange's first; whatever was known earlier could not be traded on."""
@@ -32,6 +32,22 @@ def xshg_sessions() -> pl.Series:
         warnings.simplefilter("ignore")  # it still calls what pandas 3.1 deprecates; not the user's business
         calendar = exchange_calendars.get_calendar("XSHG", start=str(FIRST_SESSION))
     return pl.Series("date", calendar.sessions.values.astype("datetime64[D]"))
+
+
+def as_day(what: str, given: dt.date | str) -> dt.date:
+    """A date from what a caller gave for ``what``: a date, a moment (its date) or text.
+
+    Raises:
+        UsageError: when it is none of these.
+    """
+    if isinstance(given, dt.datetime):
+        return given.date()
+    if isinstance(given, dt.date):
+        return given
+    try:
+        return dt.date.fromisoformat(given)
+    except (TypeError, ValueError):
+        raise UsageError(f"{what} is {given!r}; needs a date as 2023-01-03") from None
 
 
 def require_within(calendar: pl.Series, date: dt.date) -> None:

@@ -108,7 +108,7 @@ def indices(run: Run) -> None:
     """Bars of the benchmark indices through the last closed session, from the first provider that answers."""
     order = [p for p in run.providers if p in ("em", "sina")] or ["sina", "em"]
     due = [Symbol(i) for i in INDICES if run.due("index", i)]
-    held = dict(run.store.index_bars(due).group_by("symbol").agg("date").iter_rows()) if due else {}
+    held = dict(run.store.index_bars().group_by("symbol").agg("date").iter_rows()) if due else {}
     found: dict[str, list[pl.DataFrame]] = {}
     answered = {}
     for symbol in due:

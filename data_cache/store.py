@@ -23,12 +23,12 @@ import polars as pl
 
 from data_cache import panel
 from data_cache.bar_puts import put_bars
-from data_cache.calendar import xshg_sessions
+from data_cache.calendar import as_day, xshg_sessions
 from data_cache.database import query, reading, scalar, writing
 from data_cache.errors import NoData, StorageError, UnknownName, UnknownSymbol, UsageError
 from data_cache.panel import FIELDS, Panel
 from data_cache.puts import Transaction, Written
-from data_cache.symbols import Symbol
+from data_cache.symbols import parse_all
 from data_cache.tables import TABLES, VERSION, Table, apply, create, decode, encode, rows_at
 from data_cache.witness import put_factors
 
@@ -154,13 +154,19 @@ class Store:
         """Daily bars, sorted by symbol and date.
 
         Args:
-            symbols: None for all. One the store has no bars of gives no rows.
+            symbols: None for all.
             start: first date, inclusive.
             end: last date, inclusive.
-            basis: ``raw``, ``qfq`` or ``hfq``; None for the one ``basis(symbols)`` picks.
+            basis: ``raw``, ``qfq`` or ``hfq``, of which what the store has not gives no rows; None for the one
+                ``basis(symbols)`` picks.
 
         Returns:
             The columns of ``Bars`` (yuan, shares, yuan), ``basis`` and ``source``.
+
+        Raises:
+            UnknownSymbol: without a basis, when the store has no bars of one under any.
+            NoData: without a basis, when no one basis covers them.
+            UsageError: a date that is none, or ``start`` after ``end``.
         """
         if basis is None:
             basis = self.basis(symbols)
@@ -198,8 +204,21 @@ class Store:
     def index_bars(
         self, symbols: Collection[str] | None = None, start: Day = None, end: Day = None
     ) -> pl.DataFrame:
-        """Daily bars of indices, in index points."""
-        return self._read(TABLES["index_bars"], symbols, start, end)
+        """Daily bars of indices, in index points.
+
+        Raises:
+            UnknownSymbol: when the store has no bar of one of ``symbols``; names those it has.
+        """
+        found = self._read(TABLES["index_bars"], symbols, start, end)
+        if symbols is not None and (strangers := set(parse_all(symbols)) - set(found["symbol"])):
+            # none in the range, or none at all?
+            have = sorted(set(self._read(TABLES["index_bars"])["symbol"]))
+            if unknown := sorted(strangers - set(have)):
+                raise UnknownSymbol(
+                    f"no bars of index {_some(unknown)} in {self.path}; it has {', '.join(have) or 'none'}; fetch the "
+                    "indices with `ashare refresh`, or import a file that has them"
+                )
+        return found
 
     def notes(self) -> pl.DataFrame:
         """Every note in its latest reading."""
@@ -212,12 +231,17 @@ class Store:
     def events(
         self, *, sources: Collection[str] | None = None, kinds: Collection[str] | None = None
     ) -> pl.DataFrame:
-        """Events that are not superseded, sorted by ``known_at``."""
+        """Events that are not superseded, sorted by ``known_at``.
+
+        Args:
+            sources: None for all; one text alone is one source.
+            kinds: None for all; one text alone is one kind.
+        """
         found = self._read(TABLES["events"])
-        if sources is not None:
-            found = found.filter(pl.col("source").is_in(list(sources)))
-        if kinds is not None:
-            found = found.filter(pl.col("kind").is_in(list(kinds)))
+        for column, wanted in (("source", sources), ("kind", kinds)):
+            if wanted is not None:
+                names = [wanted] if isinstance(wanted, str) else list(wanted)
+                found = found.filter(pl.col(column).is_in(names))
         return found.sort("known_at", "event_id")
 
     def rejected(self) -> pl.DataFrame:
@@ -284,15 +308,18 @@ class Store:
         for name in fields:
             if name not in FIELDS:
                 raise UnknownName("field", name, FIELDS)
+        first, last = _span(start, end)
         return panel.load(
             self.path,
             store_id=self.store_id,
             put=self.put,
             basis=self.basis(symbols) if basis is None else _basis(basis),
             fields=fields,
-            codes=None if symbols is None else encode(pl.Series(_known(symbols), dtype=pl.String)).to_numpy(),
-            start=None if start is None else np.datetime64(_day(start)),
-            end=None if end is None else np.datetime64(_day(end)),
+            codes=None
+            if symbols is None
+            else encode(pl.Series(parse_all(symbols), dtype=pl.String)).to_numpy(),
+            start=None if first is None else np.datetime64(first),
+            end=None if last is None else np.datetime64(last),
         )
 
     def symbols(self, basis: str | None = None) -> list[str]:
@@ -326,7 +353,7 @@ class Store:
         known = set[str]().union(*have.values())
         if not known:
             raise NoData(f"{self.path} has no bars; fill it with `ashare refresh` or `ashare import FILE...`")
-        wanted = known if symbols is None else set(_known(symbols))
+        wanted = known if symbols is None else set(parse_all(symbols))
         if strangers := sorted(wanted - known):
             raise UnknownSymbol(
                 f"no bars of {_some(strangers)} in {self.path}; fetch them with `ashare refresh --symbols "
@@ -355,12 +382,13 @@ class Store:
         condition: str = "true",
     ) -> pl.DataFrame:
         if symbols is not None:
-            codes = encode(pl.Series("symbol", _known(symbols), dtype=pl.String)).to_list()
+            codes = encode(pl.Series("symbol", parse_all(symbols), dtype=pl.String)).to_list()
             condition += f" AND t.symbol IN ({', '.join(map(str, codes))})" if codes else " AND false"
-        if start is not None:
-            condition += f" AND t.{table.date} >= DATE '{_day(start)}'"
-        if end is not None:
-            condition += f" AND t.{table.date} <= DATE '{_day(end)}'"
+        first, last = _span(start, end)
+        if first is not None:
+            condition += f" AND t.{table.date} >= DATE '{first}'"
+        if last is not None:
+            condition += f" AND t.{table.date} <= DATE '{last}'"
         found = self._read_sql(
             f"SELECT {columns} FROM {rows_at(table, self.put)} t JOIN puts p USING (put) WHERE {condition}",
             sort=[name for name in table.key if name != "basis"],
@@ -603,22 +631,13 @@ def _basis(basis: str) -> str:
     return basis
 
 
-def _known(symbols: Collection[str]) -> list[str]:
-    """Symbols in the store's spelling."""
-    if isinstance(symbols, str):
-        symbols = [symbols]
-    return [Symbol.parse(symbol) for symbol in symbols]
-
-
-def _day(day: dt.date | str) -> dt.date:
-    if isinstance(day, dt.datetime):
-        return day.date()
-    if isinstance(day, dt.date):
-        return day
-    try:
-        return dt.date.fromisoformat(day)
-    except ValueError:
-        raise UsageError(f"{day!r} is not a date; write it as 2025-09-01") from None
+def _span(start: Day, end: Day) -> tuple[dt.date | None, dt.date | None]:
+    """First and last date, in order."""
+    first = None if start is None else as_day("start", start)
+    last = None if end is None else as_day("end", end)
+    if first is not None and last is not None and first > last:
+        raise UsageError(f"start {first} is after end {last}; give them in order")
+    return first, last
 
 
 def _some(symbols: Sequence[str]) -> str:

@@ -7,10 +7,11 @@ The board of a code, which depends on the date for the Beijing exchange, is the 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from data_cache.errors import UnknownSymbol
 
-__all__ = ["Symbol"]
+__all__ = ["Symbol", "parse_all"]
 
 _EXCHANGES = {
     "SZ": "SZ", "SH": "SH", "BJ": "BJ", "XSHE": "SZ", "XSHG": "SH", "XBSE": "BJ", "SS": "SH", "SSE": "SH",
@@ -67,6 +68,15 @@ class Symbol(str):
     def exchange(self) -> str:
         """``SZ``, ``SH`` or ``BJ``."""
         return self[7:]
+
+
+def parse_all(texts: Collection[str]) -> list[str]:
+    """Each in the one spelling; one text alone is one symbol.
+
+    Raises:
+        UnknownSymbol: when one names no A-share security.
+    """
+    return [Symbol.parse(text) for text in ([texts] if isinstance(texts, str) else texts)]
 
 
 def _exchange_of(code: str) -> str | None:

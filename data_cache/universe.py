@@ -8,13 +8,15 @@ every result on it has to say so.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib.resources import files
 
 import polars as pl
 
-from data_cache.errors import UnknownName
+from data_cache.errors import UnknownName, UnknownSymbol
+from data_cache.symbols import parse_all
 
-__all__ = ["COOLING", "SEGMENTS", "load_universe", "universes"]
+__all__ = ["COOLING", "SEGMENTS", "load_universe", "members", "universes"]
 
 COOLING = ("cold_plate", "cdu", "connector", "manifold_piping", "coolant", "room_cooling")
 """The links that carry heat away: what a ``full_chain`` company makes all of."""
@@ -45,3 +47,23 @@ def load_universe(name: str = "liquid_cooling") -> pl.DataFrame:
         raise UnknownName("universe", name, universes())
     text = files("data_cache").joinpath("universes", f"{name}.csv").read_bytes()
     return pl.read_csv(text, schema_overrides={"exposure": pl.Float64})
+
+
+def members(symbols: Collection[str], table: pl.DataFrame, name: str) -> list[str]:
+    """Symbols in the one spelling, each a member of a list.
+
+    Args:
+        symbols: in any spelling; one text alone is one symbol.
+        table: the list.
+        name: its name, for the message.
+
+    Raises:
+        UnknownSymbol: when one is not in the list, or no symbol at all.
+    """
+    asked, listed = parse_all(symbols), table["symbol"].to_list()
+    if strangers := [symbol for symbol in asked if symbol not in listed]:
+        raise UnknownSymbol(
+            f"{', '.join(strangers)} is not among the {len(listed)} companies of universe {name!r}; name one that is, "
+            f"e.g. {listed[0]}, or another universe"
+        )
+    return asked

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from data_cache.calendar import as_day
 from data_cache.errors import NoData, UnknownName, UsageError
-from data_cache.universe import load_universe
+from data_cache.universe import load_universe, members
 from signals.clock import decided_by
 from signals.novelty import first_told
 from signals.scoring import news, scores, weights
@@ -50,7 +51,7 @@ def build_panel(
         end: last date, inclusive.
         kinds: event kinds wanted as ``score_KIND`` and ``new_KIND``.
         universe: name of a table of ``data_cache.universe``.
-        symbols: only these of the universe; None for all.
+        symbols: only these of the universe; None for all; one text alone is one symbol.
         warmup: sessions before ``start`` to begin with.
         events: in place of the first tellings of the stored ones (``signals.novelty``).
         bars: ``store.bars`` of these symbols, where they are in hand already.
@@ -61,11 +62,13 @@ def build_panel(
     Raises:
         NoData: no bar of any of the symbols by ``end``.
         UnknownName: a kind or universe that does not exist.
+        UnknownSymbol: one of ``symbols`` that is not in the universe.
+        UsageError: a date that is none, dates reversed, ``kinds`` one text.
     """
     table = load_universe(universe)
     if symbols is not None:
-        table = table.filter(pl.col("symbol").is_in(list(symbols)))
-    last = _day(end)
+        table = table.filter(pl.col("symbol").is_in(members(symbols, table, universe)))
+    last = as_day("end", end)
     held = sorted(set(table["symbol"]) & set(store.symbols()))
     if bars is None:
         bars = store.bars(held, end=last) if held else pl.DataFrame()
@@ -112,11 +115,13 @@ def panel_from_frames(
         end: as for ``build_panel``.
         warmup: as for ``build_panel``.
     """
+    if isinstance(kinds, str):
+        raise UsageError(f"kinds is {kinds!r}; needs a tuple: ({kinds!r},)")
     known_kinds = weights()["kind"].to_list()
     for kind in kinds:
         if kind not in known_kinds:
             raise UnknownName("event kind", kind, known_kinds)
-    first, last = _day(start), _day(end)
+    first, last = as_day("start", start), as_day("end", end)
     if first > last:
         raise UsageError(f"start {first} is after end {last}; give them in order")
     sessions = calendar.drop_nulls().unique().sort().rename("date")
@@ -224,12 +229,3 @@ def _with_kinds(panel: pl.DataFrame, kinds: Sequence[str], tables: dict[str, pl.
                 column.rename({"score": name}), on=["date", "symbol"], how="left", maintain_order="left"
             ).with_columns(pl.col(name).fill_null(0.0))
     return panel
-
-
-def _day(given: dt.date | str) -> dt.date:
-    if isinstance(given, dt.date):
-        return given
-    try:
-        return dt.date.fromisoformat(given)
-    except ValueError:
-        raise UsageError(f"date is {given!r}; needs one as 2023-01-03") from None

@@ -592,3 +592,32 @@ def test_a_writer_killed_at_any_moment_leaves_whole_puts_only(store: Store) -> N
         written += per_symbol.height
         assert opened.put_bars(bars("688256.SH"), source="x").rejected == 0  # and it takes the next write
     assert written > 0
+
+
+def test_a_bare_text_is_one_symbol_one_kind_one_source(sample_db: Path) -> None:
+    full = Store.open(sample_db)
+    events = full.events()
+    kind, source, symbol = events["kind"][0], events["source"][0], full.symbols()[0]
+    assert full.events(kinds=kind).height
+    assert full.events(kinds=kind).equals(full.events(kinds=[kind]))
+    assert full.events(sources=source).equals(full.events(sources=[source]))
+    assert full.bars(symbol).equals(full.bars([symbol]))
+    assert full.index_bars("000300.SH").equals(full.index_bars(["000300.SH"]))
+
+
+def test_what_the_store_never_had_is_refused_by_name(sample_db: Path) -> None:
+    full = Store.open(sample_db)
+    with pytest.raises(UnknownSymbol, match=r"index 000905\.SH .* it has 000300\.SH"):
+        full.index_bars(["000300.SH", "000905.SH"])
+    assert full.index_bars(["000300.SH"], end="1999-01-04").is_empty(), "it has the index, not those days"
+
+
+def test_dates_in_the_wrong_order_are_refused(sample_db: Path) -> None:
+    full = Store.open(sample_db)
+    for read in (full.bars, full.index_bars, full.suspensions):
+        with pytest.raises(UsageError, match="start 2024-02-01 is after end 2024-01-31"):
+            read(start="2024-02-01", end="2024-01-31")
+    with pytest.raises(UsageError, match="start 2024-02-01 is after end 2024-01-31"):
+        full.panel(start="2024-02-01", end="2024-01-31")
+    with pytest.raises(UsageError, match="start is 20240201; needs a date as"):
+        full.bars(start=20240201)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from data_cache.errors import NoData, UnknownName, UsageError
+from data_cache.errors import NoData, UnknownName, UnknownSymbol, UsageError
 from data_cache.schemas import Events
 from data_cache.store import Store
 from signals.clock import SHANGHAI
@@ -195,8 +195,21 @@ def test_mistakes_are_refused() -> None:
         panel(kinds=["suplier_win"])
     with pytest.raises(UsageError, match="is after end"):
         panel(start=SESSIONS[5], end=SESSIONS[4])
-    with pytest.raises(UsageError, match="date is 'soon'"):
+    with pytest.raises(UsageError, match="start is 'soon'"):
         panel(start="soon")
+
+
+def test_symbols_that_are_not_in_the_universe_are_refused_by_name(sample_db: Path) -> None:
+    store = Store.open(sample_db)
+    asked: dict[str, Any] = {"start": "2024-02-01", "end": "2024-02-29", "universe": "sample"}
+    one = build_panel(store, symbols="003990", kinds=(), **asked).collect()
+    assert one["symbol"].unique().to_list() == ["003990.SZ"]
+    with pytest.raises(
+        UnknownSymbol, match=r"600519\.SH is not among the \d+ companies of universe 'sample'"
+    ):
+        build_panel(store, symbols=["003990.SZ", "600519.SH"], kinds=(), **asked)
+    with pytest.raises(UsageError, match=r"kinds is 'rack_ramp'; needs a tuple: \('rack_ramp',\)"):
+        build_panel(store, kinds="rack_ramp", **asked)
 
 
 def test_a_stretch_without_sessions_is_an_empty_panel_with_all_columns() -> None:
