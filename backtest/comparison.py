@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +20,7 @@ from backtest import statistics as st
 from backtest.attribution import attribute, events_behind, quotes
 from backtest.result import Backtest, Inputs, load, run_on
 from backtest.whole import unwritable, write_whole
-from data_cache.errors import NoData, UsageError
+from data_cache.errors import NoData, UnknownSymbol, UsageError
 from signals.scoring import contributions
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Comparison:
 
 
 def compare(
-    strategies: Sequence[Strategy],
+    strategies: Sequence[Strategy | str] | Strategy | str,
     store: Store,
     *,
     start: str | dt.date | None = None,
@@ -159,7 +159,7 @@ def compare(
     """Backtest each strategy on the same inputs and put them side by side.
 
     Args:
-        strategies: one at least; two of one class are told apart by their parameters.
+        strategies: one at least, each as ``run`` takes it; two of one class are told apart by their parameters.
         store: an open store.
         start: first decision date; default the first stored bar of the universe.
         end: last session; default the last stored bar.
@@ -174,20 +174,24 @@ def compare(
         progress: told, in a few words, what is being done.
 
     Raises:
-        UsageError: no strategy given, or a range that cannot be read.
+        UsageError: no strategy given, or a range that cannot be read; else as ``run``.
         NoData: nothing stored in the range, or the benchmark is not stored.
         UnknownName: a range of a note that is not stored.
     """
     from backtest.sensitivity import SCHEMA, known_at_sensitivity
+    from strategies.catalogue import as_strategy
 
-    if not strategies:
+    alone = isinstance(strategies, str) or not isinstance(strategies, Iterable)
+    asked: Any = [strategies] if alone else strategies
+    chosen = [as_strategy(each) for each in asked]
+    if not chosen:
         raise UsageError("no strategy given; `ashare strategies` lists them")
     tell = progress or (lambda _: None)
     tell("reading prices and events")
-    inputs = load(store, strategies, start=start, end=end, universe=universe, gaps=gaps)
-    labels = label(strategies)
+    inputs = load(store, chosen, start=start, end=end, universe=universe, gaps=gaps)
+    labels = label(chosen)
     results: dict[str, Backtest] = {}
-    for name, strategy in zip(labels, strategies, strict=True):
+    for name, strategy in zip(labels, chosen, strict=True):
         tell(f"running {name}")
         results[name] = run_on(strategy, inputs, cash=cash, execution=execution, verify=verify)
     tell("tracing trades to events")
@@ -201,7 +205,7 @@ def compare(
     moved = pl.DataFrame(schema=SCHEMA)
     if known_at_range:
         moved = known_at_sensitivity(
-            strategies, store, known_at_range, cash=cash, execution=execution, progress=progress,
+            chosen, store, known_at_range, cash=cash, execution=execution, progress=progress,
             start=start, end=end, universe=universe,
         )  # fmt: skip
     daily = [st.returns(r.equity["value"].to_numpy()) for r in results.values()]
@@ -300,12 +304,14 @@ def _benchmark(store: Store, symbol: str | None, inputs: Inputs, cash: float) ->
     """The index on the same sessions from its first bar to its last, scaled to the same cash; gaps are carried over."""
     if symbol is None:
         return pl.DataFrame(schema={"date": pl.Date, "close": pl.Float64, "value": pl.Float64})
-    bars = store.index_bars([symbol], start=inputs.start, end=inputs.end)
+    without = "or compare without one: --benchmark none, in Python benchmark=None"
+    try:
+        bars = store.index_bars([symbol], start=inputs.start, end=inputs.end)
+    except UnknownSymbol as error:
+        raise NoData(f"benchmark {symbol}: {error}; {without}") from error
     if bars.is_empty():
-        have = store.index_bars().get_column("symbol").unique().sort().to_list()
         raise NoData(
-            f"benchmark {symbol} has no bars between {inputs.start} and {inputs.end}; stored indices: "
-            f"{', '.join(have) or 'none'}; import or refresh it, or give --benchmark none"
+            f"benchmark {symbol} has no bars between {inputs.start} and {inputs.end}; import or refresh it, {without}"
         )
     sessions = inputs.calendar.filter(inputs.calendar.is_between(inputs.start, inputs.end)).to_frame("date")
     return (

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
+import numbers
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -316,8 +317,8 @@ def simulate(
 
 def fen(cash: float) -> int:
     """Yuan to whole fen."""
-    if not 0 < cash <= MOST_CASH:
-        raise UsageError(f"cash is {cash}; needs a positive number of yuan up to {MOST_CASH:,.0f}")
+    if not isinstance(cash, numbers.Real) or not 0 < cash <= MOST_CASH:
+        raise UsageError(f"cash is {cash!r}; needs a positive number of yuan up to {MOST_CASH:,.0f}")
     return math.floor(cash * 100 + 0.5)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import functools
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +20,9 @@ import polars as pl
 from backtest import card as _card
 from data_cache.calendar import as_day
 from data_cache.database import reading
-from data_cache.errors import AshareError, NoData, UsageError
+from data_cache.errors import AshareError, NoData, UnknownSymbol, UsageError
+from data_cache.store import Store
+from data_cache.symbols import Symbol
 from data_cache.universe import load_universe
 from signals.novelty import first_told
 
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
 
     from backtest.execution import Execution, Simulation
     from backtest.market import Market
-    from data_cache.store import Store
     from strategies import Strategy
 
 __all__ = ["Backtest", "Inputs", "load", "run"]
@@ -129,7 +131,7 @@ class Backtest:
 
 
 def run(
-    strategy: Strategy,
+    strategy: Strategy | str,
     store: Store,
     *,
     start: str | dt.date | None = None,
@@ -144,7 +146,7 @@ def run(
     """Backtest one strategy under the exchange's rules.
 
     Args:
-        strategy: a frozen dataclass with ``targets(panel)``.
+        strategy: a frozen dataclass with ``targets(panel)``, or a name of ``strategies.ALL``.
         store: an open store.
         start: first decision date, ISO or date; default the first stored bar.
         end: last session, inclusive; default the last stored bar.
@@ -160,10 +162,14 @@ def run(
     Raises:
         IntegrityError: a gap under ``gaps="raise"``, or a bar no exchange could have printed.
         NoData: the range or the universe has no bars.
-        UsageError: dates reversed, cash not positive, targets that break their contract.
+        UnknownSymbol: a symbol among the strategy's parameters that has no bars in the universe.
+        UsageError: dates reversed, cash not positive, a strategy or targets that break their contract.
     """
-    inputs = load(store, [strategy], start=start, end=end, universe=universe, gaps=gaps)
-    return run_on(strategy, inputs, cash=cash, execution=execution, engine=engine, verify=verify)
+    from strategies.catalogue import as_strategy
+
+    chosen = as_strategy(strategy)
+    inputs = load(store, [chosen], start=start, end=end, universe=universe, gaps=gaps)
+    return run_on(chosen, inputs, cash=cash, execution=execution, engine=engine, verify=verify)
 
 
 def load(
@@ -184,6 +190,8 @@ def load(
     from backtest import market as _market
     from strategies import build_panel
 
+    if not isinstance(store, Store):
+        raise UsageError(f"store is {store!r}; needs an open one, e.g. Store.open('ashare.duckdb')")
     # one connection: it is one state of the store that is read, and opening a file a dozen times takes longer
     with reading(store.path):
         name = universe or ("sample" if store.is_sample else "liquid_cooling")
@@ -201,6 +209,7 @@ def load(
                 f"the store has no bars of {missing[0]} ({len(missing)} such symbols of universe {name!r}); "
                 "import them, or leave them out with gaps 'suspended'"
             )
+        _require_held(strategies, held, name)
         bars = store.bars(held)
         days = bars["date"].sort()
         first, last = days[0], days[-1]
@@ -239,6 +248,17 @@ def load(
         )
 
 
+def _require_held(strategies: Sequence[Strategy], held: Sequence[str], universe: str) -> None:
+    """A symbol among a strategy's parameters is one it can trade: else it runs as if it were not named."""
+    for strategy in strategies:
+        for field, value in _card.parameters(strategy).items():
+            if isinstance(value, Symbol) and value not in held:
+                raise UnknownSymbol(
+                    f"{type(strategy).__name__}: {field} is {value}, not among the {len(held)} companies of universe "
+                    f"{universe!r} with bars; give one that is, e.g. {held[0]}"
+                )
+
+
 def run_on(
     strategy: Strategy,
     inputs: Inputs,
@@ -249,13 +269,13 @@ def run_on(
     verify: bool = False,
 ) -> Backtest:
     """``run`` on inputs already loaded."""
-    from backtest.execution import DEFAULT
+    from backtest.execution import DEFAULT, Execution
 
-    if not cash > 0:
-        raise UsageError(f"cash is {cash}; needs a positive number of yuan")
     if engine not in ("kernel", "vectorbt"):
         raise UsageError(f"engine is {engine!r}; needs 'kernel' or 'vectorbt'")
-    rules = execution or DEFAULT
+    rules = DEFAULT if execution is None else execution
+    if not isinstance(rules, Execution):
+        raise UsageError(f"execution is {rules!r}; needs an Execution, e.g. Execution(price='close')")
     targets = _checked_targets(strategy, inputs)
     simulation = _engine(engine)(inputs.market, targets, cash=cash, rules=rules)
     if verify:
@@ -297,14 +317,29 @@ def _engine(name: str) -> Any:
 
 def _checked_targets(strategy: Strategy, inputs: Inputs) -> pl.DataFrame:
     """The strategy's book from ``start`` on; a strategy that returns another shape is told which."""
-    frame = strategy.targets(inputs.panel.lazy())
-    if not isinstance(frame, pl.LazyFrame):
-        raise UsageError(
-            f"{type(strategy).__name__}.targets returned {type(frame).__name__}; needs a polars LazyFrame"
-        )
-    got = frame.collect()
+    name = type(strategy).__name__
+    try:
+        frame = strategy.targets(inputs.panel.lazy())
+        if not isinstance(frame, pl.LazyFrame):
+            raise UsageError(f"{name}.targets returned {type(frame).__name__}; needs a polars LazyFrame")
+        got = frame.collect()
+    except pl.exceptions.ColumnNotFoundError as error:
+        # the first name in the message is the one that is missing
+        absent = re.search(r"\b(score|new)_(\w+)", str(error))
+        if absent is None or absent[0] in inputs.panel.columns:
+            raise
+        kinds = (*strategy.kinds, absent[2])
+        raise UsageError(f"{name} reads {absent[0]} without declaring it; write kinds = {kinds}") from error
     if missing := {"date", "symbol", "weight"} - set(got.columns):
-        raise UsageError(f"{type(strategy).__name__}.targets lacks the columns {sorted(missing)}")
+        raise UsageError(f"{name}.targets lacks the columns {sorted(missing)}")
+    date, symbol, weight = (got.schema[column] for column in ("date", "symbol", "weight"))
+    for column, dtype, fits, need in (
+        ("date", date, date in (pl.Date, pl.Datetime), "Date"),
+        ("symbol", symbol, symbol in (pl.String, pl.Categorical, pl.Enum), "String"),
+        ("weight", weight, weight.is_numeric() or weight == pl.Boolean, "Float64"),
+    ):
+        if not fits and dtype != pl.Null:
+            raise UsageError(f"{name}.targets gives {column} as {dtype}; needs {need}")
     return (
         got.select("date", "symbol", pl.col("weight").cast(pl.Float64))
         .filter(pl.col("date").is_between(inputs.start, inputs.end))

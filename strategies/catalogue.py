@@ -22,7 +22,7 @@ from strategies.momentum import Momentum
 from strategies.rack_delay_exit import RackDelayExit
 from strategies.value_chain_tilt import ValueChainTilt
 
-__all__ = ["ALL", "Strategy", "describe", "make"]
+__all__ = ["ALL", "Strategy", "as_strategy", "describe", "make"]
 
 
 class Strategy(Protocol):
@@ -72,6 +72,34 @@ def make(name: str, params: Mapping[str, str] | None = None) -> Strategy:
     values = {given: _value(given, text, types_[given]) for given, text in (params or {}).items()}
     made: Strategy = ALL[name](**values)
     return made
+
+
+def as_strategy(given: Strategy | str) -> Strategy:
+    """A strategy from what a caller gave: one of his own, or a name of ``ALL``.
+
+    Raises:
+        UnknownName: no strategy of this name; the nearest is suggested.
+        UsageError: no strategy at all, or one that breaks the contract of docs/design.md; says which part.
+    """
+    if isinstance(given, str):
+        return make(given)
+    if isinstance(given, type):
+        raise UsageError(f"{given.__name__} is a class; give one of it, {given.__name__}()")
+    name, kinds = type(given).__name__, getattr(given, "kinds", None)
+    if not callable(getattr(given, "targets", None)):
+        raise UsageError(
+            f"{name} is no strategy: it has no targets(panel); give one, or a name: {', '.join(ALL)}"
+        )
+    if not dataclasses.is_dataclass(given):
+        raise UsageError(
+            f"{name} is no dataclass; write @dataclass(frozen=True) above it: its fields are its parameters"
+        )
+    if not isinstance(kinds, (tuple, list)):
+        raise UsageError(
+            f"{name}.kinds is {kinds!r}; needs a tuple of the event kinds it reads, "
+            "kinds: ClassVar[tuple[str, ...]] = ('rack_ramp',), or () for none"
+        )
+    return given
 
 
 def describe(name: str) -> dict[str, Any]:

@@ -28,8 +28,8 @@ class LeaderSatellites:
     on the first session of each week; traded only when the book changes.
 
     Args:
-        leader: symbol of the leader, such as 002837.SZ; none for the full-chain company of the highest
-            exposure (where there is none, the company of the highest exposure).
+        leader: symbol of the leader, in the universe, such as 002837.SZ; none for the full-chain company of the
+            highest exposure (where there is none, the company of the highest exposure).
         leader_weight: part of the account in the leader, fraction; 0 to 0.98.
         satellites: companies around it; 1 to 100.
         min_score: score a satellite must exceed; 0 to 10.
@@ -56,7 +56,7 @@ class LeaderSatellites:
             min_history=(1, 250),
         )
         if self.leader is not None:  # one spelling inside; a frozen dataclass has no other door
-            object.__setattr__(self, "leader", str(Symbol.parse(self.leader)))
+            object.__setattr__(self, "leader", Symbol.parse(self.leader))
 
     def targets(self, panel: pl.LazyFrame) -> pl.LazyFrame:
         """The book; see docs/design.md."""

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
+import polars as pl
 import pytest
 
+from backtest import compare, run
 from backtest.cli import main
 from data_cache import Store
+from data_cache.errors import NoData, UsageError
+from strategies import LeaderSatellites, Momentum
 
 HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
 
@@ -111,3 +117,114 @@ def test_a_place_that_cannot_be_written_is_refused_by_every_command(
         assert f"cannot write {place}" in said
         assert "Traceback" not in said
     assert [p.name for p in tmp_path.iterdir()] == ["file"], "no folder is made for a page"
+
+
+# ------------------------------------------------------- the same from a notebook
+
+SPAN: Any = {"start": "2024-02-01", "end": "2024-03-29"}
+
+
+@dataclass(frozen=True)
+class Mine:
+    """Whatever a test makes of it."""
+
+    column: str = "weight"
+    value: Any = 0.01
+    kinds: Any = ()
+
+    def targets(self, panel: pl.LazyFrame) -> pl.LazyFrame:
+        book = panel.filter("active").select("date", "symbol", weight=0.01)
+        return book.with_columns(pl.lit(self.value).alias(self.column))
+
+
+class Plain:
+    kinds = ()
+
+    def targets(self, panel: pl.LazyFrame) -> pl.LazyFrame:
+        return panel
+
+
+@dataclass(frozen=True)
+class NoKinds:
+    def targets(self, panel: pl.LazyFrame) -> pl.LazyFrame:
+        return panel
+
+
+@dataclass(frozen=True)
+class Undeclared:
+    kinds: ClassVar[tuple[str, ...]] = ("rack_delay",)
+
+    def targets(self, panel: pl.LazyFrame) -> pl.LazyFrame:
+        return panel.select("date", "symbol", weight="score_rack_ramp")
+
+
+@dataclass(frozen=True)
+class Mistyped:
+    kinds: ClassVar[tuple[str, ...]] = ()
+
+    def targets(self, panel: pl.LazyFrame) -> pl.LazyFrame:
+        return panel.select("date", "symbol", weight="clse")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options", "says"),
+    [
+        ("asic-drfit", {}, "did you mean 'asic-drift'"),
+        (Momentum, {}, r"Momentum is a class; give one of it, Momentum\(\)"),
+        (None, {}, "NoneType is no strategy"),
+        (Plain(), {}, r"Plain is no dataclass; write @dataclass\(frozen=True\)"),
+        (NoKinds(), {}, "NoKinds.kinds is None; needs a tuple"),
+        (Mine(kinds="rack_ramp"), {}, "Mine.kinds is 'rack_ramp'; needs a tuple"),
+        (
+            Undeclared(),
+            {},
+            r"reads score_rack_ramp without declaring it; write kinds = \('rack_delay', 'rack_ramp'\)",
+        ),
+        (Mine("weight", "a"), {}, "Mine.targets gives weight as String; needs Float64"),
+        (Mine("date", "2024-02-01"), {}, "Mine.targets gives date as String; needs Date"),
+        (Momentum(), {"start": 20240201}, "start is 20240201; needs a date"),
+        (Momentum(), {"cash": "1e6"}, "cash is '1e6'; needs a positive number"),
+        (
+            Momentum(),
+            {"execution": {"price": "close"}},
+            r"execution is {'price': 'close'}; needs an Execution",
+        ),
+        (LeaderSatellites(leader="600519.SH"), {}, "LeaderSatellites: leader is 600519.SH, not among the"),
+    ],
+)
+def test_a_mistake_in_a_notebook_gets_the_remedy(
+    strategy: Any, options: dict[str, Any], says: str, sample_db: Path
+) -> None:
+    store = Store.open(sample_db)
+    with pytest.raises(UsageError, match=says):
+        run(strategy, store, **{**SPAN, **options})
+    with pytest.raises(UsageError, match=says):
+        compare([strategy], store, **{**SPAN, **options})
+
+
+def test_a_column_that_is_simply_mistyped_keeps_the_word_of_polars(sample_db: Path) -> None:
+    """The message lists every column there is: those another strategy declares are not what is missing."""
+    with pytest.raises(pl.exceptions.ColumnNotFoundError, match="clse"):
+        compare([Mistyped(), "asic-drift"], Store.open(sample_db), **SPAN)
+
+
+def test_a_store_that_is_not_open_is_asked_for(sample_db: Path) -> None:
+    with pytest.raises(UsageError, match=r"store is '.*'; needs an open one, e.g. Store.open"):
+        run(Momentum(), str(sample_db))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="Store is no strategy"):
+        run(Store.open(sample_db), Momentum())  # type: ignore[arg-type]
+
+
+def test_a_name_is_a_strategy_and_one_alone_is_a_list_of_one(sample_db: Path) -> None:
+    store = Store.open(sample_db)
+    assert run("momentum", store, **SPAN).card == run(Momentum(), store, **SPAN).card
+    for given in (Momentum(), "momentum", [Momentum()], ["momentum"]):
+        assert compare(given, store, benchmark=None, **SPAN).table["strategy"].to_list() == ["momentum"]
+
+
+@pytest.mark.parametrize("index", ["000905.SH", "none"])
+def test_a_benchmark_that_is_not_there_says_how_to_do_without_in_either_tongue(
+    index: str, sample_db: Path
+) -> None:
+    with pytest.raises(NoData, match=f"benchmark {index}: .*--benchmark none, in Python benchmark=None"):
+        compare([Momentum()], Store.open(sample_db), benchmark=index, **SPAN)
