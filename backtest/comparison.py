@@ -58,6 +58,14 @@ class Comparison:
     known_at_sensitivity: pl.DataFrame
     created_at: dt.datetime
 
+    def __repr__(self) -> str:
+        """One line: the frames and arrays would fill a notebook."""
+        told = self.table.select("strategy", "total_return").iter_rows()
+        label = "SAMPLE, " if self.inputs.sample else ""
+        returns = ", ".join(f"{name} {total:+.1%}" for name, total in told)
+        span = f"{self.inputs.start} to {self.inputs.end}"
+        return f"Comparison({label}{span}, total returns: {returns}; snapshot {self.inputs.snapshot})"
+
     @property
     def caveats(self) -> tuple[str, ...]:
         """The cards' sentences, each once, and the benchmark's own.

@@ -102,6 +102,13 @@ class Simulation:
     value: Array
     caveats: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """One line: the arrays would fill a notebook."""
+        return (
+            f"Simulation({self.market!r}, {len(self.raw_fills)} fills, {len(self.raw_lost)} refusals, "
+            f"value {self.value[-1]:,.2f})"
+        )
+
     @functools.cached_property
     def fills(self) -> pl.DataFrame:
         """decision_date, date, symbol, side, shares, price, notional, commission, stamp_duty, transfer_fee, slippage.

@@ -106,6 +106,11 @@ class Market:
             value = np.require(getattr(self, name), kinds.get(name, np.float64), ["C", "W"])
             object.__setattr__(self, name, value)
 
+    def __repr__(self) -> str:
+        """One line: the arrays would fill a notebook."""
+        sessions, symbols = self.shape
+        return f"Market({sessions} sessions x {symbols} symbols, {self.dates[0]} to {self.dates[-1]}, {self.basis})"
+
     @property
     def shape(self) -> tuple[int, int]:
         """Sessions, symbols."""

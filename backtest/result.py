@@ -64,6 +64,13 @@ class Inputs:
     start: dt.date
     end: dt.date
 
+    def __repr__(self) -> str:
+        """One line: the frames and arrays would fill a notebook."""
+        return (
+            f"Inputs({'SAMPLE, ' if self.sample else ''}universe {self.universe_name}, {self.universe.height} symbols, "
+            f"{self.start} to {self.end}, {self.basis}, snapshot {self.snapshot})"
+        )
+
 
 @dataclasses.dataclass(frozen=True, eq=False)  # no slots: ``portfolio`` is cached on the instance
 class Backtest:
@@ -74,6 +81,15 @@ class Backtest:
     simulation: Simulation
     inputs: Inputs
     card: _card.RunCard
+
+    def __repr__(self) -> str:
+        """One line: the frames and arrays would fill a notebook."""
+        card, value = self.card, self.simulation.value
+        return (
+            f"Backtest({'SAMPLE, ' if card.sample else ''}{self.strategy!r}, {card.start} to {card.end}, total return "
+            f"{value[-1] / value[0] - 1:+.1%}, {self.fills.height} fills, {self.rejections.height} refusals, "
+            f"snapshot {card.snapshot})"
+        )
 
     @property
     def fills(self) -> pl.DataFrame:

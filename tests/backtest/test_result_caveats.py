@@ -218,3 +218,24 @@ def test_an_order_refused_on_many_sessions_is_one_order_that_lost_what_it_never_
         ("not_listed", "buy", 1, 1, 0.0),
         ("volume_cap", "buy", 1, 1, 200.0),
     ]
+
+
+def test_a_notebook_shows_one_line_of_what_a_result_is(sample_db: Path) -> None:
+    store = Store.open(sample_db)
+    told = compare([BuyAndHold(), Momentum()], store, start=START, end=END)
+    one = told.results["buy-and-hold"]
+    shown = {kind: repr(each) for kind, each in {
+        "Comparison": told, "Backtest": one, "Inputs": one.inputs, "Market": one.inputs.market,
+        "Simulation": one.simulation,
+    }.items()}  # fmt: skip
+    for kind, text in shown.items():
+        assert text.startswith(f"{kind}(")
+        assert "\n" not in text
+        assert len(text) < 300
+        assert START in text
+        assert END in text
+    total = one.equity["value"][-1] / one.equity["value"][0] - 1
+    for part in ("SAMPLE", f"{total:+.1%}", f"{one.fills.height} fills", store.snapshot_id(), "BuyAndHold("):
+        assert part in shown["Backtest"]
+    for part in ("SAMPLE", f"buy-and-hold {total:+.1%}", "momentum ", "000300.SH ", store.snapshot_id()):
+        assert part in shown["Comparison"]
