@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import secrets
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -356,8 +357,8 @@ class Store:
         wanted = known if symbols is None else set(parse_all(symbols))
         if strangers := sorted(wanted - known):
             raise UnknownSymbol(
-                f"no bars of {_some(strangers)} in {self.path}; fetch them with `ashare refresh --symbols "
-                f"{' '.join(strangers[:5])}` or import a file that has them"
+                f"no bars of {_some(strangers)} in {self.path}; fetch them with {_refresh(self.path, strangers)} or "
+                "import a file that has them"
             )
         have["raw"] = have.get("raw", set()) & set(decode(factored["symbol"]))
         for basis in ("raw", "hfq", "qfq"):
@@ -367,8 +368,8 @@ class Store:
         lacking = sorted(wanted - have.get(best, set()))
         what = "raw bars with factors" if best == "raw" else f"{best} bars"
         raise NoData(
-            f"no one price basis covers these symbols: {_some(lacking)} lack {what}; run `ashare refresh --symbols "
-            f"{' '.join(lacking[:5])}`, import what is missing, or leave them out"
+            f"no one price basis covers these symbols: {_some(lacking)} lack {what}; run "
+            f"{_refresh(self.path, lacking)}, import what is missing, or leave them out"
         )
 
     def _read(
@@ -638,6 +639,11 @@ def _span(start: Day, end: Day) -> tuple[dt.date | None, dt.date | None]:
     if first is not None and last is not None and first > last:
         raise UsageError(f"start {first} is after end {last}; give them in order")
     return first, last
+
+
+def _refresh(path: Path, symbols: Sequence[str]) -> str:
+    """The command that fetches these, to be copied; of a whole market the first fifty."""
+    return f"`ashare refresh --db {shlex.quote(str(path))} --symbols {','.join(symbols[:50])}`"
 
 
 def _some(symbols: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import random
+import shlex
 import shutil
 import subprocess
 import sys
@@ -621,3 +622,20 @@ def test_dates_in_the_wrong_order_are_refused(sample_db: Path) -> None:
         full.panel(start="2024-02-01", end="2024-01-31")
     with pytest.raises(UsageError, match="start is 20240201; needs a date as"):
         full.bars(start=20240201)  # type: ignore[arg-type]
+
+
+def test_the_command_an_error_suggests_names_every_symbol_and_can_be_run(store: Store) -> None:
+    from backtest.cli import app
+
+    names = [f"0028{n}.SZ" for n in range(30, 42)]
+    for name in names:
+        store.put_bars(bars(name), source="x")
+    with pytest.raises(NoData) as raw_alone:
+        store.basis()
+    with pytest.raises(UnknownSymbol) as strangers:
+        store.bars([*names, "600519.SH", "600520.SH"])
+    for said, asked in ((raw_alone, names), (strangers, ["600519.SH", "600520.SH"])):
+        command = str(said.value).split("`")[1]
+        _, bound, _ = app.parse_args(shlex.split(command)[1:], exit_on_error=False, print_error=False)
+        assert bound.arguments["symbols"].split(",") == asked
+        assert bound.arguments["common"].path == store.path
