@@ -64,6 +64,6 @@ def members(symbols: Collection[str], table: pl.DataFrame, name: str) -> list[st
     if strangers := [symbol for symbol in asked if symbol not in listed]:
         raise UnknownSymbol(
             f"{', '.join(strangers)} is not among the {len(listed)} companies of universe {name!r}; name one that is, "
-            f"e.g. {listed[0]}, or another universe"
+            f"e.g. {listed[0]}"
         )
     return asked

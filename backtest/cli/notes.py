@@ -388,19 +388,21 @@ def _with_quotes(row: dict[str, Any], found: pl.DataFrame, limit: int, common: C
 def _explain(store: Store | None, symbol: str, date: str, kind: list[str] | None, common: Common) -> int:
     import polars as pl
 
+    from data_cache.calendar import require_within
     from data_cache.symbols import Symbol
-    from data_cache.universe import load_universe
+    from data_cache.universe import load_universe, members
     from signals.novelty import first_told
     from signals.scoring import contributions
 
     if store is None:
         raise NoData("no store, so no calendar of sessions; `ashare import` or `ashare refresh` makes one")
     name, day = str(Symbol.parse(symbol)), _day("DATE", date)
-    universe = load_universe("sample" if store.is_sample else "liquid_cooling")
-    if name not in universe["symbol"].to_list():
-        raise UnknownName("symbol of the universe", name, universe["symbol"].to_list())
+    kept = "sample" if store.is_sample else "liquid_cooling"
+    universe = load_universe(kept)
+    members(name, universe, kept)
     # what a strategy reads, so not the unimported timeline
     found, calendar = first_told(store.events()), store.calendar()
+    require_within(calendar, day)
     if day not in set(calendar.to_list()):
         raise UsageError(f"{day} is no trading session, so no decision is taken on it; give a session")
     parts = contributions(found, calendar, universe, start=day, end=day).filter(pl.col("symbol") == name)

@@ -340,6 +340,13 @@ def test_explain_shows_events_that_sum_to_the_score(
     none = run(capsys, "events", "--explain", "002837.SZ", "2025-09-05", "--kind", "tariff")
     assert none[0] == 0
     assert "no event of tariff known by 2025-09-05 pushes 002837.SZ" in none[2]
+    for symbol, day, says in (
+        ("002837.SZ", "2030-03-13", "2030-03-13 lies beyond it"),
+        ("000001.SZ", "2025-09-05", "000001.SZ is not among the 22 companies of universe 'liquid_cooling'"),
+    ):
+        code, _, err = run(capsys, "events", "--explain", symbol, day)
+        assert code == 2
+        assert says in " ".join(err.split())
     code, _, err = run(capsys, "events", "--explain", "002837.SZ", "2025-09-06")
     assert code == 2
     assert "no trading session" in err
