@@ -47,8 +47,11 @@ def main(argv: list[str] | None = None) -> int:
     from rich.console import Console
 
     errors = Console(stderr=True, highlight=False)
+    given = sys.argv[1:] if argv is None else argv
     try:
-        code = app(argv, exit_on_error=False, print_error=False, result_action="return_value")
+        if not given or given[0] in app.help_flags:
+            app.resolved_commands()  # each is listed with the first line of its docstring
+        code = app(given, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         errors.print(f"[bold red]error:[/] {_plain(error)}", soft_wrap=True)
         return 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from backtest.cli import main
+from backtest.cli import app, main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -243,3 +245,23 @@ def test_the_command_starts_as_installed() -> None:
         "compare",
     ):
         assert command in done.stdout
+
+
+def test_the_list_of_commands_says_what_each_is_for() -> None:
+    """In a process of its own: the commands are imported late, and one that was has its line anyway."""
+    code = "import sys; from backtest.cli import main; main(['--help']); print('polars' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "300"},
+    )
+    commands = app.resolved_commands()
+    told = [name for name in commands if not name.startswith("-")]
+    assert len(told) == 12
+    for name in told:
+        first = (inspect.getdoc(commands[name].default_command) or "").splitlines()[0]
+        assert f" {name} " in done.stdout
+        assert first.replace("`", "") in done.stdout
+    assert done.stdout.endswith("False\n"), "a list of commands needs no data library"
