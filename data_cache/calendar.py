@@ -9,7 +9,14 @@ import polars as pl
 
 from data_cache.errors import NoData, UsageError
 
-__all__ = ["FIRST_SESSION", "SHANGHAI_CLOSE", "as_day", "last_closed_session", "require_within", "xshg_sessions"]
+__all__ = [
+    "FIRST_SESSION",
+    "SHANGHAI_CLOSE",
+    "as_day",
+    "last_closed_session",
+    "require_within",
+    "xshg_sessions",
+]
 
 FIRST_SESSION = dt.date(1990, 12, 19)
 """The Shanghai exchange's first; whatever was known earlier could not be traded on."""

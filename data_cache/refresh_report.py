@@ -31,6 +31,7 @@ class Report:
         made_up: bars of Sina's on days that were no sessions, left out.
         ended: providers given up for this run, with the reason.
         answered: whether any provider of bars answered at all, be it with "unknown".
+        resolved: whether any vendor's name was resolved; where none was, there is no network.
         requests: HTTP requests made.
         interrupted: whether a person stopped it.
     """
@@ -50,6 +51,7 @@ class Report:
     made_up: int = 0
     ended: dict[str, str] = field(default_factory=dict)
     answered: bool = False
+    resolved: bool = False
     requests: int = 0
     interrupted: bool = False
 
@@ -57,6 +59,11 @@ class Report:
     def got(self) -> int:
         """Symbols whose bars were answered for."""
         return sum(self.sources.values())
+
+    @property
+    def offline(self) -> bool:
+        """Whether something was asked and every failure was a name that could not be resolved."""
+        return not self.resolved and bool(self.not_got or self.tables)
 
     @property
     def code(self) -> int:
@@ -73,7 +80,8 @@ class Report:
         """The failure the command ends with; None where all went well."""
         kinds = {3: Partial, 4: ProvidersFailed, 5: IntegrityError}
         kind = kinds.get(self.code)
-        return kind(f"{self.summary()}{_REMEDY[self.code]}") if kind else None
+        remedy = _OFFLINE if self.offline else _REMEDY.get(self.code)
+        return kind(f"{self.summary()}{remedy}") if kind else None
 
     def summary(self) -> str:
         """What was done and what was not, in a few lines."""
@@ -86,8 +94,9 @@ class Report:
         lines = [stopped] if self.interrupted else []
         lines += [f"through {day}: bars of {self.got} of {self.due} symbols due ({got}); {rows}"]
         lines += [f"{name} was given up for this run: {why}" for name, why in self.ended.items()]
-        lines += _some("not got", self.not_got)
-        lines += _some("not got", self.tables)
+        if not self.offline:  # else it is all of them, each for the same reason
+            lines += _some("not got", self.not_got)
+            lines += _some("not got", self.tables)
         lines += _some("no bar and no known suspension", self.gaps)
         lines += [f"doubt: {text}" for text in self.doubts[:_SHOWN]]
         if len(self.doubts) > _SHOWN:
@@ -118,6 +127,9 @@ class Report:
 
 
 _SHOWN = 5
+_OFFLINE = (
+    "\nno vendor's name could be resolved: there is no network; connect, then run the same command again"
+)
 _REMEDY = {
     3: "\nwhat was got is stored; run the same command again later for the rest",
     4: "\nno provider answered and the bars are as they were; wait some hours (a ban passes by itself), then again",

@@ -26,7 +26,7 @@ from data_cache.refresh_log import Check
 from data_cache.refresh_report import Report
 from data_cache.store import Store
 from data_cache.symbols import Symbol
-from data_cache.vendors import Absent, Blocked, Drift, Transport, Unreachable, VendorError
+from data_cache.vendors import Absent, Blocked, Drift, Transport, Unreachable, Unresolved, VendorError
 
 __all__ = ["AGAIN", "SHANGHAI", "Breaker", "Run"]
 
@@ -194,12 +194,14 @@ class Run:
         try:
             answer = question()
         except VendorError as error:
+            self.report.resolved |= not isinstance(error, Unresolved)
             if isinstance(error, Drift):
                 kind.failed(error)
             elif not isinstance(error, Absent):
                 vendor.failed(error)
             _log.warning("%s: %s", type(error).__name__, error)
             raise
+        self.report.resolved = True
         kind.failures = 0
         return answer, " ".join(p.sha256 for p in self.wire.payloads[before:])
 

@@ -1,9 +1,10 @@
-"""How the store talks to vendors: one shim round ``requests``, and the four ways a vendor can fail.
+"""How the store talks to vendors: one shim round ``requests``, and the ways a vendor can fail.
 
 ::
 
     VendorError
     ├── Unreachable    dropped connection, time-out, 5xx: retried (the first two), then counted
+    │   └── Unresolved     the host's name is not found: retried only after a vendor has answered
     ├── Blocked        403, 429, 456, or a page where data was expected: never retried, never dodged
     ├── Drift          an answer in another shape than akshare knows: never retried
     └── Absent         the vendor answers that it has no such thing
@@ -32,10 +33,13 @@ from urllib.parse import urlsplit
 
 import requests
 import stamina
+from urllib3.exceptions import NameResolutionError
 
 from data_cache.errors import UsageError
 
-__all__ = ["Absent", "Blocked", "Drift", "Payload", "Transport", "Unreachable", "VendorError"]
+__all__ = [
+    "Absent", "Blocked", "Drift", "Payload", "Transport", "Unreachable", "Unresolved", "VendorError",
+]  # fmt: skip
 
 _BLOCKED = {403, 429, 456}  # 456: Sina's own
 _ABSENT = {
@@ -53,6 +57,10 @@ class VendorError(Exception):
 
 class Unreachable(VendorError):
     """No answer: the connection broke, timed out, or the server failed (5xx)."""
+
+
+class Unresolved(Unreachable):
+    """The host's name could not be resolved; where no vendor's can, there is no network."""
 
 
 class Blocked(VendorError):
@@ -139,7 +147,7 @@ class Transport:
         host = urlsplit(url).hostname or url
         try:
             for attempt in stamina.retry_context(
-                on=(requests.exceptions.ConnectionError, requests.exceptions.Timeout),
+                on=self._may_pass,
                 attempts=self._attempts,
                 timeout=None,
                 wait_initial=self._wait,
@@ -149,6 +157,8 @@ class Transport:
                 with attempt:
                     answer = self._spaced(host, functools.partial(send, url, **kwargs))
         except requests.exceptions.RequestException as error:
+            if _unresolved(error):
+                raise Unresolved(f"{host}: its name could not be resolved") from error
             raise Unreachable(
                 f"{host}: {type(error).__name__} after {self._attempts} tries ({error})"
             ) from error
@@ -156,6 +166,12 @@ class Transport:
         self.payloads.append(Payload(host, answer.status_code, len(body), hashlib.sha256(body).hexdigest()))
         _name_bad_answer(host, answer)
         return answer
+
+    def _may_pass(self, error: Exception) -> bool:
+        """Whether another try may succeed; while no vendor has answered, a name that is not found stays so."""
+        if _unresolved(error):
+            return bool(self.payloads)
+        return isinstance(error, (requests.exceptions.ConnectionError, requests.exceptions.Timeout))
 
     def _spaced(self, host: str, send: Callable[[], requests.Response]) -> requests.Response:
         if (wait := self._next.get(host, 0.0) - time.monotonic()) > 0:
@@ -165,6 +181,12 @@ class Transport:
         finally:
             pause = self._gap + random.uniform(0, self._jitter)
             self._next[host] = time.monotonic() + pause
+
+
+def _unresolved(error: Exception) -> bool:
+    """Whether urllib3 gave up because the host has no address."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(reason, NameResolutionError)
 
 
 def _name_bad_answer(host: str, answer: requests.Response) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import sys
 import warnings
 
@@ -10,8 +11,9 @@ import pytest
 import requests
 import responses
 from responses.registries import OrderedRegistry
+from urllib3.exceptions import MaxRetryError, NameResolutionError
 
-from data_cache.vendors import Absent, Blocked, Drift, Payload, Transport, Unreachable
+from data_cache.vendors import Absent, Blocked, Drift, Payload, Transport, Unreachable, Unresolved
 
 URL = "https://push2his.eastmoney.com/api/qt/stock/kline/get"
 
@@ -55,6 +57,21 @@ def test_a_broken_connection_is_tried_again_and_then_named(broken: type[Exceptio
         with pytest.raises(Unreachable, match="3 tries"):
             requests.get(URL, timeout=1)
         assert len(wire.calls) == 3
+
+
+def test_a_name_that_is_not_found_is_tried_again_only_after_a_vendor_has_answered() -> None:
+    unknown = NameResolutionError("push2his.eastmoney.com", None, socket.gaierror(-3, "no"))  # type: ignore[arg-type]
+    broken = requests.exceptions.ConnectionError(MaxRetryError(None, URL, unknown))  # type: ignore[arg-type]
+    with responses.RequestsMock() as wire, quick(attempts=3):
+        wire.get(URL, body=broken)
+        wire.get("https://finance.sina.com.cn/x", body="{}")
+        with pytest.raises(Unresolved, match=r"^push2his\.eastmoney\.com: its name could not be resolved$"):
+            requests.get(URL, timeout=1)
+        assert len(wire.calls) == 1
+        requests.get("https://finance.sina.com.cn/x", timeout=1)
+        with pytest.raises(Unresolved):
+            requests.get(URL, timeout=1)
+        assert len(wire.calls) == 1 + 1 + 3
 
 
 def test_a_second_try_may_succeed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -142,6 +143,26 @@ def test_all_providers_fail_and_nothing_is_stored(vendors: Vendors, store: Store
     assert "wait some hours" in str(error)
     assert set(report.ended) == {given_up(p, word) for p in BARS}
     assert store.symbols() == []
+
+
+def test_without_a_network_it_says_so_in_one_line_a_vendor(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    monkeypatch.setenv("NO_PROXY", "*")
+    wire = Transport(gap=0, jitter=0, wait=1000, attempts=3)  # it would be slow to try a name again
+    report = refresh(store, SYMBOLS, start=FIRST, now=EVENING, transport=wire)
+    error = report.error()
+    assert isinstance(error, ProvidersFailed)
+    first, *vendors, last = str(error).splitlines()
+    assert "bars of 0 of 4 symbols" in first
+    assert len(vendors) == len(report.ended) == 4
+    assert all(line.endswith("its name could not be resolved") for line in vendors)
+    assert last.startswith("no vendor's name could be resolved: there is no network")
+    assert set(report.not_got) == set(SYMBOLS), "the record of the run still has them all"
 
 
 def test_after_all_providers_failed_the_next_run_finishes_the_work(vendors: Vendors, store: Store) -> None:
