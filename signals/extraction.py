@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EXTRACTOR", "attributes", "explain", "extract", "extract_all"]
 
-EXTRACTOR = "reader:6"
+EXTRACTOR = "reader:7"
 """Named in every event; the number rises when tables, weights or code change what a note gives."""
 
 # What an amount measures, by the kind of event and the class of the number; else the class's own name.

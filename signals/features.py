@@ -15,12 +15,11 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 
 from signals.lexicon import kinds, lexicon
-from signals.loops import Array
+from signals.loops import BEARING_BITS, BITS, SPREAD, Array, loop
 from signals.match import Candidate
 from signals.sentences import Clause, Scan
 from signals.sums import Ones
@@ -38,12 +37,7 @@ __all__ = [
 
 SIGNS = (-1, 0, 1)
 CERTAINTIES = ("fact", "forecast", "opinion", "conditional")
-_BITS, _BEARING_BITS = 17, 18
-COLUMNS, BEARING_COLUMNS = 1 << _BITS, 1 << _BEARING_BITS
-_EDGE = np.uint64(ord("\n"))
-"""Between clauses; a run may begin or end there, so that first and last words are known as such."""
-_SPREAD, _ROLL = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)  # odd, without pattern
-_OWN, _BEFORE, _AFTER = np.uint64(0), np.uint64(0x1F83D9ABFB41BD6B), np.uint64(0x5BE0CD19137E2179)
+COLUMNS, BEARING_COLUMNS = 1 << BITS, 1 << BEARING_BITS
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # holds arrays
@@ -52,17 +46,21 @@ class Features:
 
     Args:
         runs: n x COLUMNS, the runs of each clause.
-        shared: 2n x COLUMNS: the pairs of each clause as the clause behind sees them; then as the one in front does.
+        before: n x COLUMNS, the pairs of each clause as the clause behind it sees them.
+        after: n x COLUMNS, the same as the clause in front of it does.
         told: n x ``names``, the classes and rules of each clause.
         joined: (n - 1,) whether a clause and the next are of one sentence.
         hashed: of ``runs``, as they are before they become columns.
+        where: of ``runs``, start and end in the squeezed text.
     """
 
     runs: Ones
-    shared: Ones
+    before: Ones
+    after: Ones
     told: Ones
     joined: Array
     hashed: Array
+    where: Array
 
     def bearing(self, events: Sequence[tuple[int, str, int, int]], kinds: int) -> tuple[Ones, Ones]:
         """What is seen of events, each the number of its kind among K ``kinds``, its name, its first and last clause.
@@ -72,57 +70,38 @@ class Features:
             kind. And events x (1 + K)M: the ``names`` its clauses have, in the first M columns as in any event, in the
             M of its kind as in one of that kind.
         """
-        number, lo, hi = (np.array([event[i] for event in events]) for i in (0, 2, 3))
-        at, sizes = _ranges(self.runs.first[lo], self.runs.first[hi + 1])
-        salts = np.repeat(np.array([_of_kind(kind) for _, kind, _, _ in events], np.uint64), sizes)
-        hashed = self.hashed[at]
-        any_event, its_kind = (_columns(hashed, salt, _BEARING_BITS) for salt in (_OWN, salts))
-        at, told = _ranges(self.told.first[lo], self.told.first[hi + 1])
-        name, m = self.told.columns[at], self.told.width
-        return (
-            _twice(any_event, its_kind, sizes, BEARING_COLUMNS),
-            _twice(name, name + np.repeat((1 + number) * m, told), told, (1 + kinds) * m),
+        which = np.array([(number, lo, hi) for number, _, lo, hi in events], np.int32)
+        salts = np.array([_of_kind(kind) for _, kind, _, _ in events], np.uint64)
+        lo, hi = which[:, 1], which[:, 2] + 1
+        runs, told = (
+            Ones(
+                np.empty(2 * int((ones.first[hi] - ones.first[lo]).sum()), np.int32),
+                _first(len(events)),
+                width,
+            )
+            for ones, width in ((self.runs, BEARING_COLUMNS), (self.told, (1 + kinds) * self.told.width))
         )
-
-
-def _ranges(start: Array, stop: Array) -> tuple[Array, Array]:
-    """The whole numbers of several ranges, one after the other, and how many each has."""
-    sizes = stop - start
-    ends = np.cumsum(sizes)
-    return np.arange(ends[-1]) + np.repeat(start - ends + sizes, sizes), sizes
-
-
-def _twice(one: Array, other: Array, sizes: Array, width: int) -> Ones:
-    """Rows of ones: in each so many of both columns as ``sizes`` says."""
-    both = np.stack([one, other], axis=1).ravel().astype(np.int32)
-    return Ones(both, np.append(0, 2 * np.cumsum(sizes)).astype(np.int32), width)
+        loop("bearing")(
+            events=which,
+            salts=salts,
+            hashed=self.hashed,
+            first=self.runs.first,
+            told=self.told.columns,
+            told_first=self.told.first,
+            names=self.told.width,
+            columns=runs.columns,
+            ends=runs.first,
+            told_columns=told.columns,
+            told_ends=told.first,
+        )
+        return runs, told
 
 
 def features(found: Scan, ruled: Iterable[Candidate] = ()) -> Features:
     """The features of every clause; ``ruled`` are the rules met, with what they say of sign and certainty."""
-    codes = _spelt(found, found.clauses)
-    edge = codes == _EDGE
-    starts = np.flatnonzero(edge)  # an edge belongs to the clause it opens; the last opens none
-    hashed = _hashes(codes)
-    whole = _whole_runs(edge)
-    pair = ~edge & np.append(~edge[1:], False)
-    own, shared = hashed[whole], hashed[pair, 1]
-    kept, passed = (
-        np.append(0, np.cumsum(valid, dtype=np.int32))[starts]
-        for valid in (np.count_nonzero(whole, axis=1), pair)
-    )
     sentences = np.array([clause.sentence for clause in found.clauses])
-    return Features(
-        Ones(_columns(own, _OWN), kept.astype(np.int32), COLUMNS),
-        Ones(
-            np.concatenate([_columns(shared, _BEFORE), _columns(shared, _AFTER)]),
-            np.concatenate([passed[:-1], shared.size + passed]).astype(np.int32),
-            COLUMNS,
-        ),
-        _told(found, ruled),
-        sentences[:-1] == sentences[1:],
-        own,
-    )
+    runs, before, after, hashed, where = _runs(found, found.clauses)
+    return Features(runs, before, after, _told(found, ruled), sentences[:-1] == sentences[1:], hashed, where)
 
 
 @cache
@@ -139,44 +118,50 @@ def _ruled_names() -> tuple[str, ...]:
 
 def runs(found: Scan, clause: Clause) -> Iterator[tuple[int, int, int]]:
     """Column, start and end (squeezed text) of each run of characters in one clause."""
-    places: list[tuple[int, int] | None] = [None]  # where each of the codes stood
-    at = clause.start
-    for start, end, _ in _signs([clause]):
-        places += [*((k, k + 1) for k in range(at, start)), (start, end)]
-        at = end
-    places += [*((k, k + 1) for k in range(at, clause.end)), None]
-    codes = _spelt(found, [clause])
-    columns = _columns(_hashes(codes), _OWN)
-    for k, n in zip(*np.nonzero(_whole_runs(codes == _EDGE)), strict=True):
-        inside = [place for place in places[k : k + n + 1] if place is not None]
-        yield int(columns[k, n]), inside[0][0], inside[-1][1]
+    own, _, _, _, where = _runs(found, [clause])
+    for column, (start, end) in zip(own.columns.tolist(), where.tolist(), strict=True):
+        yield column, start, end
 
 
-def _spelt(found: Scan, clauses: list[Clause]) -> Array:
-    """The characters of clauses, names and amounts as one each, with one edge between clauses and around them."""
-    text = found.squeezed.text.encode("utf-32-le", "surrogatepass")
-    codes = np.full(len(text) // 4 + 2, _EDGE)  # the first and the last for edges where no text is
-    codes[1:-1] = np.frombuffer(text, np.uint32)
-    # +1 where something begins, -1 behind its end: summed, how many of them a place is within
-    shown = np.zeros(codes.size, np.int8)
-    first = np.array([clause.start for clause in clauses])
-    stop = np.array([clause.end + 1 for clause in clauses])
-    codes[first] = codes[stop] = _EDGE
-    shown[first] += 1  # with the edge that opens it
-    shown[stop] -= 1
-    if signs := _signs(clauses):
-        start, end, sign = np.array(signs).T
-        codes[start + 1] = sign
-        shown[start + 2] -= 1
-        shown[end + 1] += 1
-    kept = np.cumsum(shown, dtype=np.int8) > 0
-    kept[stop[-1]] = True
-    return codes[kept]
+def _first(rows: int) -> Array:
+    return np.zeros(rows + 1, np.int32)
 
 
-def _signs(clauses: Iterable[Clause]) -> list[tuple[int, int, int]]:
+def _runs(found: Scan, clauses: list[Clause]) -> tuple[Ones, Ones, Ones, Array, Array]:
+    """Of some clauses all of ``Features`` that is made of characters, a name or an amount being one of them."""
+    start = np.array([clause.start for clause in clauses], np.int32)
+    end = np.array([clause.end for clause in clauses], np.int32)
+    most = int((end - start).sum()) + len(clauses)  # of what is read, with the edge that opens each clause
+    hashed, where = np.empty(3 * most, np.uint64), np.empty((3 * most, 2), np.int32)
+    columns, before, after = (np.empty(size, np.int32) for size in (3 * most, most, most))
+    first, pair_first = _first(len(clauses)), _first(len(clauses))
+    loop("runs")(
+        text=found.squeezed.codes,
+        start=start,
+        end=end,
+        signs=np.array(_signs(clauses), np.int32),
+        spelt=np.empty((int((end - start).max()) + 2, 3), np.int32),
+        hashed=hashed,
+        columns=columns,
+        where=where,
+        first=first,
+        before=before,
+        after=after,
+        pair_first=pair_first,
+    )
+    n, pairs = first[-1], pair_first[-1]
+    return (
+        Ones(columns[:n], first, COLUMNS),
+        Ones(before[:pairs], pair_first, COLUMNS),
+        Ones(after[:pairs], pair_first, COLUMNS),
+        hashed[:n],
+        where[:n],
+    )
+
+
+def _signs(clauses: Iterable[Clause]) -> list[int]:
     """Start, end and stand-in of each name and amount of some clauses, in order; of two that overlap, the first."""
-    signs: list[tuple[int, int, int]] = []
+    signs: list[int] = []
     for clause in clauses:
         if not clause.hits and not clause.quantities:  # sparing the rest two lists
             continue
@@ -187,7 +172,7 @@ def _signs(clauses: Iterable[Clause]) -> list[tuple[int, int, int]]:
         at = clause.start
         for sign in found:
             if sign[0] >= at:
-                signs.append(sign)
+                signs += sign
                 at = sign[1]
     return signs
 
@@ -204,75 +189,46 @@ def _stand_in(name: str) -> int:
     return 0xF0000 + zlib.crc32(name.encode()) % 0xFFFD
 
 
-def _hashes(codes: Array) -> Array:
-    """Of the runs of one, two and three codes that begin at each place; nonsense where the text ends first."""
-    spread = codes * _SPREAD
-    hashed = np.zeros((codes.size, 3), np.uint64)
-    hashed[:, 0] = spread
-    hashed[:-1, 1] = (spread[:-1] * _ROLL) ^ spread[1:]
-    hashed[:-2, 2] = (hashed[:-2, 1] * _ROLL) ^ spread[2:]
-    return hashed
-
-
-def _whole_runs(edge: Array) -> Array:
-    """Which of those runs are within one clause: more than edges, and no edge in the middle."""
-    valid = np.zeros((edge.size, 3), np.bool_)
-    valid[:, 0] = ~edge
-    valid[:-1, 1] = ~(edge[:-1] & edge[1:])
-    valid[:-2, 2] = ~edge[1:-1]
-    return valid
-
-
-def _columns(hashed: Array, salt: Any, bits: int = _BITS) -> Array:
-    mixed = hashed ^ salt
-    mixed = (mixed ^ (mixed >> np.uint64(29))) * _ROLL
-    return np.asarray((mixed >> np.uint64(64 - bits)).astype(np.int32))
-
-
 @cache
 def _of_kind(kind: str) -> np.uint64:
     """What makes a run in an event of a kind another than the run itself."""
-    return np.uint64((zlib.crc32(kind.encode()) + 1) * int(_SPREAD) % 2**64)
+    return np.uint64((zlib.crc32(kind.encode()) + 1) * int(SPREAD) % 2**64)
 
 
 @cache
 def _column_of_bit() -> Array:
     """The column in ``names`` of each class, by its bit."""
     bits = lexicon().bits
-    columns = np.zeros(max(bits.values()) + 1, np.int64)
+    columns = np.zeros(max(bits.values()) + 1, np.int32)
     for column, name in enumerate(sorted(bits)):
         columns[bits[name]] = column
     return columns
 
 
 def _told(found: Scan, ruled: Iterable[Candidate]) -> Ones:
-    clauses = found.clauses
-    of_bit = _column_of_bit()
-    width = (of_bit.size + 7) // 8
-    raw = np.frombuffer(b"".join([clause.mask.to_bytes(width, "little") for clause in clauses]), np.uint8)
-    some = np.flatnonzero(raw)  # few bytes have any bit set
-    byte, bit = np.nonzero(np.unpackbits(raw[some, None], axis=1, bitorder="little"))
-    clause, byte = np.divmod(some[byte], width)
-    m = len(names())
-    told = np.zeros(len(clauses) * m, np.bool_)
-    told[clause * m + of_bit[8 * byte + bit]] = True
-    told[
-        [
-            i * m + column
-            for c in ruled
-            for column in _ruled_columns(c.rule.kind, c.polarity, c.certainty)
-            for i in range(c.lo, c.hi + 1)
-        ]
-    ] = True
-    for first, stop, _, asks in found.sentences:
-        if asks:
-            told[first * m + m - 1 : stop * m : m] = True
-    at = np.flatnonzero(told)
-    first_of = np.searchsorted(at, np.arange(0, told.size + 1, m))
-    return Ones((at % m).astype(np.int32), first_of.astype(np.int32), m)
+    clauses, column_of = found.clauses, _column_of_bit()
+    width = (column_of.size + 7) // 8
+    masks = np.frombuffer(b"".join([clause.mask.to_bytes(width, "little") for clause in clauses]), np.uint8)
+    more = np.zeros((len(clauses), len(names()) - column_of.size), np.bool_)
+    said = [
+        (i, column)
+        for c in ruled
+        for column in _ruled_columns(c.rule.kind, c.polarity, c.certainty)
+        for i in range(c.lo, c.hi + 1)
+    ]
+    said += [(i, -1) for first, stop, _, asks in found.sentences if asks for i in range(first, stop)]
+    if said:
+        more[tuple(zip(*said, strict=True))] = True
+    size = int(np.bitwise_count(masks).sum()) + np.count_nonzero(more)
+    told = Ones(np.empty(size, np.int32), _first(len(clauses)), len(names()))
+    loop("told")(
+        masks=masks.reshape(-1, width), column_of=column_of, more=more, columns=told.columns, first=told.first
+    )
+    return told
 
 
 @cache
 def _ruled_columns(kind: str, sign: int, certainty: str) -> list[int]:
+    """The columns behind the classes' of what a rule says."""
     said = (f"rule {kind}", f"rule says {sign:+d}", f"rule says {certainty}")
-    return [names().index(name) for name in said]
+    return [_ruled_names().index(name) for name in said]

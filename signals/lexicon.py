@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import ahocorasick
 
-from signals.normalise import fold
+from signals.normalise import code_points, fold, halves
 
 __all__ = ["Entity", "Lexicon", "Reading", "Rule", "Word", "kinds", "lexicon"]
 
@@ -73,7 +73,7 @@ class Rule:
 class Lexicon:
     """Everything the extractor matches with."""
 
-    automaton: Any
+    automaton: Any  # of words spelt in halves
     bits: dict[str, int]
     rules: tuple[Rule, ...]
     certainty: dict[str, str]  # kind -> certainty where no cue says otherwise
@@ -153,7 +153,7 @@ def lexicon() -> Lexicon:
         first = options[0]
         plain = None if first[0] or first[1] else (first[2], first[3], first[4])
         guarded = _ascii(surface[0]) or _ascii(surface[-1])
-        automaton.add_word(surface, Word(surface, tuple(options), guarded, plain))
+        automaton.add_word(halves(code_points(surface)), Word(surface, tuple(options), guarded, plain))
     automaton.make_automaton()
     rules = tuple(
         Rule(

@@ -92,6 +92,8 @@ def _one_statement(old: Candidate, new: Candidate, clauses: list[Clause]) -> boo
 
 def each_its_own(a: Clause, b: Clause) -> bool:
     """Whether two clauses of one kind state it of two things: both name some, none in common, with like amounts."""
+    if not a.quantities or not b.quantities:
+        return False
     alike = {q.cls for q in _amounts([a], 0, 0)} & {q.cls for q in _amounts([b], 0, 0)}
     return bool(alike) and _other_names(a, b)
 

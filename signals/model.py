@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -22,13 +23,13 @@ import numpy as np
 
 from data_cache.errors import StorageError
 from signals.features import Features, names
-from signals.loops import Array, around
+from signals.loops import Array, loop
 from signals.sums import Table
 
 __all__ = ["Weights", "chance", "in_context", "log_shares", "side_by_side", "weights"]
 
-_KEPT = (0.5**0.25, 0.5)
-"""Of what was said a clause ago, how much still counts: half of it in four clauses, and in one."""
+_KEPT = np.array([0.5**0.25, 0.5], np.float32)
+"""What is left of a sum a clause on: of what is said half in four clauses, of what is told near such words in one."""
 _LONG = 200  # clauses; the corpus has few notes longer
 _FLOOR = -12.0  # of the logarithm of a share
 
@@ -79,21 +80,37 @@ class Weights:
         a statement, should the clause before be of the same kind; then of each kind how much more the talk around such
         words is of it than elsewhere: the sum of its runs' log ratios, over the root of their number.
         """
-        n, k = seen.joined.size + 1, len(self.kinds)
-        own = self.runs.sums(seen.runs)
-        before, after = self.runs.sums(seen.shared, 2 + k).reshape(2, n, -1)
-        total, told_before, told_after = self.told.sums(seen.told).reshape(n, 3, -1).swapaxes(0, 1)
-        total += own[:, : 2 + k] + self.bias
-        total[1:] += (before + told_before)[:-1] * seen.joined[:, None]
-        total[:-1] += (after + told_after)[1:] * seen.joined[:, None]
+        for ones in (seen.runs, seen.before, seen.after):
+            self.runs.fits(ones)
+        self.told.fits(seen.told)
+        k = len(self.kinds)
+        total = np.empty((seen.joined.size + 1, 2 + 2 * k), np.float32)
+        loop("by_itself")(
+            runs=seen.runs.columns,
+            first=seen.runs.first,
+            before=seen.before.columns,
+            after=seen.after.columns,
+            pair_first=seen.before.first,
+            told=seen.told.columns,
+            told_first=seen.told.first,
+            joined=seen.joined,
+            table=self.runs.values,
+            scale=self.runs.scale,
+            told_table=self.told.values,
+            told_scale=self.told.scale,
+            bias=self.bias,
+            row=np.empty((1, self.told.scale.size), np.float32),
+            total=total,
+        )
         total[:, 1 : 1 + k] = log_shares(total[:, 1 : 1 + k])
-        near = own[:, 2 + k :] / np.sqrt(np.diff(seen.runs.first))[:, None]
-        return np.concatenate([total, near], axis=1, dtype=np.float32)
+        return total
 
     def chances(self, by_itself: Array, joined: Array) -> Array:
         """(n, K) the chance that a clause states an event of each kind, the clauses around it considered."""
         within = np.maximum(in_context(by_itself, joined) @ self.hidden + self.hidden_bias, 0.0)
-        return np.asarray(np.exp(log_shares(within @ self.out + self.out_bias))[:, 1:])
+        odds = within @ self.out + self.out_bias
+        told = np.exp(odds - odds.max(axis=1, keepdims=True))
+        return np.asarray(told[:, 1:] / told.sum(axis=1, keepdims=True))
 
     def anew(self, by_itself: Array, stated: Array, seen: Features) -> Array:
         """(n, K) the chance that a clause states a kind apart from the clause before it in its sentence.
@@ -129,7 +146,7 @@ def log_shares(odds: Array) -> Array:
 
 
 def in_context(by_itself: Array, joined: Array) -> Array:
-    """(n, 6 + 11K + 5) what each of n clauses says, what is said around it, and where it stands.
+    """(n, 6 + 9K + 5) what each of n clauses says, what is said around it, and where it stands.
 
     Args:
         by_itself: (n, 2 + 2K) of each clause by itself.
@@ -139,23 +156,23 @@ def in_context(by_itself: Array, joined: Array) -> Array:
         Its own log odds of an event, and the logarithms of its kinds' shares; then five sums of chances, of an event
         and of each kind: in the rest of its sentence, in the clause before, in the one behind, in all before and in
         all behind, there with half the weight every four clauses; what is told of around the words of all before and
-        of all behind, summed likewise, and once more with half the weight every clause; the same of its own; then
-        whether it begins and ends a sentence, the logarithm of n (at most ``_LONG``), and how far into the note it is,
-        in clauses (inverse) and as a share.
+        of all behind, with half the weight every clause, and around its own; then whether it begins and ends a
+        sentence, the logarithm of n (at most ``_LONG``), and how far into the note it is, in clauses (inverse) and as a
+        share.
     """
     n, k = len(by_itself), by_itself.shape[1] // 2 - 1
-    shares, near = by_itself[:, 1 : 1 + k], np.ascontiguousarray(by_itself[:, 2 + k :])
     event = chance(by_itself[:, :1])
-    said = np.concatenate([event, event * np.exp(shares)], axis=1)
-    at = np.arange(n, dtype=np.float32)
-    place = np.empty((n, 5), np.float32)
-    place[0, 0] = place[-1, 1] = 1
-    place[1:, 0] = place[:-1, 1] = ~joined
-    place[:, 2] = np.log(min(n, _LONG))
-    place[:, 3] = 1 / (1 + at)
-    place[:, 4] = at / n
-    parts = (by_itself[:, :1], np.maximum(shares, _FLOOR), around(said, near, joined, _KEPT), near, place)
-    return np.concatenate(parts, axis=1)
+    seen = np.empty((n, 6 + 9 * k + 5), np.float32)
+    loop("in_context")(
+        by_itself=by_itself,
+        said=np.concatenate([event, event * np.exp(by_itself[:, 1 : 1 + k])], axis=1),
+        joined=joined,
+        keep=_KEPT,
+        floor=_FLOOR,
+        size=math.log(min(n, _LONG)),
+        seen=seen,
+    )
+    return seen
 
 
 def side_by_side(by_itself: Array, seen: Features, at: Array, kind: Array) -> Array:
@@ -166,29 +183,16 @@ def side_by_side(by_itself: Array, seen: Features, at: Array, kind: Array) -> Ar
     one behind, 0 where they are of other sentences.
     """
     k = by_itself.shape[1] // 2 - 1
-    size = np.diff(seen.runs.first)
-
-    def share(clause: Array) -> Array:
-        return np.asarray(by_itself[clause, 1 + kind])
-
-    def said(clause: Array, joint: Array) -> Array:
-        """The chance of the kind in clauses that ``joint`` of ``seen.joined`` joins to the two; 0 outside the note."""
-        inside = (joint >= 0) & (joint < seen.joined.size)
-        clause, joint = np.where(inside, clause, 0), np.where(inside, joint, 0)
-        return np.where(inside & seen.joined[joint], chance(by_itself[clause, 0]) * np.exp(share(clause)), 0)
-
-    columns = (
-        by_itself[at + 1, 1 + k],
-        by_itself[at, 0],
-        by_itself[at + 1, 0],
-        np.maximum(share(at), _FLOOR),
-        np.maximum(share(at + 1), _FLOOR),
-        size[at],
-        size[at + 1],
-        said(at - 1, at - 1),
-        said(at + 2, at + 1),
-    )
-    return np.stack(columns, axis=1).astype(np.float32)
+    four = np.clip(
+        at[:, None] + np.arange(-1, 3), 0, seen.joined.size
+    )  # from the one before to the one behind
+    odds, share = by_itself[four, 0], by_itself[four, 1 + kind[:, None]]
+    joined = np.concatenate([[False], seen.joined, [False]])
+    beside = chance(odds[:, [0, 3]]) * np.exp(share[:, [0, 3]]) * joined[np.stack([at, at + 2], axis=1)]
+    begins, two = by_itself[four[:, 2], 1 + k], slice(1, 3)
+    size = np.diff(seen.runs.first)[four[:, two]]
+    columns = (begins[:, None], odds[:, two], np.maximum(share[:, two], _FLOOR), size, beside)
+    return np.concatenate(columns, axis=1, dtype=np.float32)
 
 
 @cache

@@ -13,6 +13,7 @@ hand-marked notes in ``tests/signals/corpus``.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -138,37 +139,43 @@ def _alone(
     A run that goes on from a rule's event is its. A run ends where the next clause states the kind ``apart``, and so
     does a rule's event: 英维克拿了六成,申菱两成 tells two shares.
     """
+    begin = set(_places(apart))
     new: list[Candidate] = []
-    of: dict[tuple[str, int], Candidate] = {}
+    of: dict[tuple[int, int], Candidate] = {}
     c: Candidate | None
     for k, kind in enumerate(kinds):
         for c in told.get(kind, ()):
-            if c.hi > c.lo and apart[c.lo + 1 : c.hi + 1, k].any():
-                _cut(c, apart[:, k], found)
-            of |= dict.fromkeys(((kind, i) for i in range(c.lo, c.hi + 1)), c)
-    for k, i in zip(*(places.tolist() for places in np.nonzero(stated.T)), strict=True):
-        kind = kinds[k]
-        if (kind, i) in of:
+            if any((k, i) in begin for i in range(c.lo + 1, c.hi + 1)):
+                _cut(c, k, begin, found)
+            for i in range(c.lo, c.hi + 1):
+                of[k, i] = c
+    for k, i in _places(stated):
+        if (k, i) in of:
             continue
         for j, begins in ((i - 1, i), (i + 1, i + 1)):
-            c = of.get((kind, j))
-            if c is not None and c.sentence == found.clauses[i].sentence and not apart[begins, k]:
+            c = of.get((k, j))
+            if c is not None and c.sentence == found.clauses[i].sentence and (k, begins) not in begin:
                 c.lo, c.hi = min(c.lo, i), max(c.hi, i)
                 break
         else:
-            c = _candidate(kind, i, found)
-            told.setdefault(kind, []).append(c)
+            c = _candidate(kinds[k], i, found)
+            told.setdefault(kinds[k], []).append(c)
             new.append(c)
-        of[kind, i] = c
+        of[k, i] = c
     return new
 
 
-def _cut(c: Candidate, apart: Array, found: Scan) -> None:
+def _places(flags: Array) -> Iterator[tuple[int, int]]:
+    """Number of the kind and of the clause of each flag that is set, (n, K): the clauses of a kind in their order."""
+    return zip(*(numbers.tolist() for numbers in np.nonzero(flags.T)), strict=True)
+
+
+def _cut(c: Candidate, k: int, begin: set[tuple[int, int]], found: Scan) -> None:
     """Leave a rule's event the clauses around its anchor that are one statement."""
     lo = hi = c.at
-    while lo > c.lo and not apart[lo]:
+    while lo > c.lo and (k, lo) not in begin:
         lo -= 1
-    while hi < c.hi and not apart[hi + 1]:
+    while hi < c.hi and (k, hi + 1) not in begin:
         hi += 1
     c.lo, c.hi = lo, hi
     start, end = found.clauses[lo].start, found.clauses[hi].end

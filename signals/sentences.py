@@ -14,7 +14,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 
 from signals.lexicon import Entity, Lexicon, Reading
-from signals.normalise import Squeezed, squeeze
+from signals.normalise import Squeezed, halves, squeeze
 from signals.quantities import Quantity, find_quantities
 
 __all__ = ["Clause", "Hit", "Scan", "scan"]
@@ -24,9 +24,11 @@ _TURN = re.compile(r"^([^\n:,。?!]{1,8}):[^\n]*(?:\n(?![^\n:,。?!]{1,8}:)[^\n]
 _TINY = 3
 _WARNING = re.compile(r"[^,:;。]{0,6}风险[^,。;]{0,6}:")  # a list of risks is one sentence, however it is cut
 _RHETORICAL = re.compile(r"(?:不是|难道|万一)[^。!?;\n]*[吗]?\?")
+_TO = r"[^,。!?;\n]{1,12}(?:向|到|升级|转)"
 _PATTERNS = (
     ("themore", re.compile(r"越(?!来)[^,。!?;\n越]{1,8},?[^,。!?;\n越]{0,12}越(?!来)")),
-    ("fromto", re.compile(r"(?:从|由)[^,。!?;\n]{1,12}(?:向|到|升级|转)|单相向|单向向")),
+    # each way begins with a character: the search looks for those and skips the rest
+    ("fromto", re.compile(rf"从{_TO}|由{_TO}|单相向|单向向")),
     # 本来说八月出,现在要等到明年: a delay that no single word tells
     (
         "delay",
@@ -35,7 +37,7 @@ _PATTERNS = (
             r"(?:现在(?:要|得|看要)?(?:等|推|挪|到)|往后|要等到|等到)"
         ),
     ),
-    ("cert", re.compile(r"(?:通?过了|通过)[^,。!?;\n]{1,10}(?:测试|认证|验证|考核|审核)")),
+    ("cert", re.compile(r"(?:通过了?|过了)[^,。!?;\n]{1,10}(?:测试|认证|验证|考核|审核)")),
     ("rhetoric", re.compile(r"不是[^,。!?;\n]*(?:嘛|吗)")),
 )
 
@@ -155,7 +157,8 @@ def _read_words(
     following = iter(clauses)
     clause = next(following)
     start, stop = clause.start, clause.end
-    for last_, (surface, readings, guarded, plain) in lexicon.automaton.iter_long(squeezed.text):
+    for last_half, (surface, readings, guarded, plain) in lexicon.automaton.iter_long(halves(squeezed.codes)):
+        last_ = last_half // 2
         end = last_ + 1
         begin = end - len(surface)
         while begin >= stop:

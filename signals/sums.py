@@ -6,7 +6,7 @@ whatever order it is made.
 1. ``Ones``    which rows go into each sum: a sparse matrix of ones
 2. ``Table``   weights as bytes, with one scale a column
 
-The loop is ``signals.loops.add_rows``.
+The loop is ``add_rows`` of ``signals.loops_compiled``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from signals.loops import Array, add_rows
+from signals.loops import Array, loop
 
 __all__ = ["Ones", "Table"]
 
@@ -59,17 +59,21 @@ class Table:
         values = np.round(weights / np.where(scale > 0, scale, 1)).astype(np.int8, order="C")
         return cls(values, scale)
 
-    def sums(self, of: Ones, columns: int | None = None) -> Array:
-        """(n, ``columns``) float32: the sums of the rows that each row ``of`` ones names; of all columns by default.
+    def sums(self, of: Ones) -> Array:
+        """(n, columns) float32: the sums of the rows that each row ``of`` ones names.
 
         Raises:
             ValueError: the ones are not as wide as the table is high; the loop itself does not look.
         """
+        self.fits(of)
+        sums = np.empty((of.first.size - 1, self.scale.size), np.float32)
+        loop("add_rows")(rows=of.columns, first=of.first, table=self.values, scale=self.scale, sums=sums)
+        return sums
+
+    def fits(self, of: Ones) -> None:
+        """Raises ValueError where the ones are not as wide as the table is high, which no loop looks at."""
         if of.width != len(self.values):
             raise ValueError(f"ones of {of.width:,} columns on a table of {len(self.values):,} rows")
-        return add_rows(
-            of.columns, of.first, self.values, self.scale, self.scale.size if columns is None else columns
-        )
 
     def row(self, row: int) -> Array:
         """(columns,) float32: one row's weights."""

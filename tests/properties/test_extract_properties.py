@@ -6,20 +6,26 @@ import datetime as dt
 import tempfile
 from pathlib import Path
 
+import ahocorasick
 import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
 from data_cache.errors import UsageError
 from data_cache.schemas import Events
-from signals.extract import explain, extract
+from signals.extraction import explain, extract
 from signals.lexicon import lexicon
-from signals.normalise import fold, squeeze
+from signals.normalise import fold, halves, squeeze
 from signals.note import note_from_text, read_note
 from signals.quantities import find_quantities
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 WORDS = st.sampled_from([word.surface for word in lexicon().automaton.values()])
+WHOLE = ahocorasick.Automaton()
+"""The same words spelt as they are."""
+for word in lexicon().automaton.values():
+    WHOLE.add_word(word.surface, word)
+WHOLE.make_automaton()
 GLUE = st.sampled_from(
     [
         "",
@@ -50,6 +56,15 @@ def test_squeezing_keeps_the_way_back(text: str) -> None:
     assert len(squeezed.text) == len(squeezed.offsets)
     assert squeezed.offsets == sorted(set(squeezed.offsets))
     assert "".join(fold(text[i]) for i in squeezed.offsets) == squeezed.text
+
+
+@given(st.one_of(TEXTS, st.text(st.characters(min_codepoint=0x10000)), st.just("\ud800液冷\udfff")))
+def test_words_spelt_in_halves_are_those_of_the_text(text: str) -> None:
+    squeezed = squeeze(text)
+    spelt = halves(squeezed.codes)
+    assert spelt == "".join(chr(0x100 + ord(c) // 256) + chr(ord(c) % 256) for c in squeezed.text)
+    found = [(last // 2, word) for last, word in lexicon().automaton.iter_long(spelt)]
+    assert found == list(WHOLE.iter_long(squeezed.text))
 
 
 @given(TEXTS)

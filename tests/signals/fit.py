@@ -32,7 +32,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
-from signals.extract import ruled
+from signals.extraction import ruled
 from signals.features import BEARING_COLUMNS, CERTAINTIES, COLUMNS, SIGNS, Features, features, names
 from signals.lexicon import lexicon
 from signals.loops import Array
@@ -69,7 +69,7 @@ def digest() -> str:
     for path in (
         *sorted(CORPUS.glob("*.jsonl")),
         Path(__file__),
-        *(code / name for name in ("features.py", "model.py", "loops_compiled.py")),
+        *(code / name for name in ("features.py", "model.py", "loops.py", "loops_compiled.py")),
     ):
         told.update(path.read_bytes())
     return told.hexdigest()
@@ -103,8 +103,8 @@ def rows(seen: Features) -> Any:
     joined = seen.joined.astype(np.float32)
     down = sparse.diags_array(joined, offsets=-1, shape=(n, n))
     up = sparse.diags_array(joined, offsets=1, shape=(n, n))
-    shared, told = seen.shared.matrix(), seen.told.matrix()
-    runs = seen.runs.matrix() + down @ shared[:n] + up @ shared[n:]
+    told = seen.told.matrix()
+    runs = seen.runs.matrix() + down @ seen.before.matrix() + up @ seen.after.matrix()
     table = sparse.hstack([runs, told, down @ told, up @ told]).tocsr()
     table.eliminate_zeros()  # of neighbours in other sentences
     return table
@@ -422,7 +422,7 @@ def write(fitted: Weights, path: Path = WEIGHTS) -> None:
 def held_out(reads: list[Read]) -> None:
     """A fifth of the authors at a time: score the extractor with weights fitted on all the others."""
     from signals import reader
-    from signals.extract import extract
+    from signals.extraction import extract
 
     known = kinds_of(reads)
     clauses = _clauses(reads, known)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ tables were widened by, and those of a second reader, made afterwards without si
 HELD_OUT = {which: HERE / f"held_out_{which}.jsonl" for which in ("plain", "hints", "thin")}
 """Notes that nothing was fitted to, neither tables nor weights: of fourteen hands that speak plainly, and of twelve
 that were asked to speak in every way but the first to come to mind. And eight that mostly explain, ask and joke,
-marked from the definitions in kinds.csv alone, by one who knew nothing of how the others are marked."""
+marked from the definitions in kinds.csv alone, by one who knew nothing of how the others are marked. Each note holds a
+second reader's marks too, made afterwards from the text alone: how far the two agree is what can be hoped for."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,17 @@ def read_marks(path: Path) -> list[Mark]:
         ]
 
 
-def read_notes(path: Path) -> Iterator[tuple[str, str, list[Mark]]]:
-    """Name, text and marks of each note of a file of the corpus."""
+def read_notes(path: Path, reader: str = "marks") -> Iterator[tuple[str, str, list[Mark]]]:
+    """Name, text and marks of each note of a file of the corpus; of a held-out one those of the ``second`` reader."""
     for line in path.read_text("utf-8").splitlines():
         row = json.loads(line)
-        yield row.get("note", "passage"), row["text"], [Mark(*mark) for mark in row["marks"]]
+        yield row.get("note", "passage"), row["text"], [Mark(*mark) for mark in row[reader]]
+
+
+def as_events(marks: list[Mark]) -> pl.DataFrame:
+    """One reader's marks, to be scored by another's."""
+    columns = {"start": "span_start", "end": "span_end"}
+    return pl.DataFrame([asdict(mark) for mark in marks]).rename(columns)
 
 
 def score(marks: list[Mark], events: pl.DataFrame) -> Score:
@@ -135,18 +142,25 @@ def total(scores: list[Score]) -> Score:
     return sum(scores[1:], scores[0])
 
 
-def held_out(which: str) -> Iterator[tuple[str, Score]]:
-    """The score of every held-out note, ``plain``, ``hints`` or ``thin``."""
-    from signals.extract import extract
+def held_out(which: str, reader: str = "marks") -> Iterator[tuple[str, Score]]:
+    """The score of every held-out note, ``plain``, ``hints`` or ``thin``, by the marks of one of its two readers."""
+    from signals.extraction import extract
     from signals.note import note_from_text
 
-    for name, text, marks in read_notes(HELD_OUT[which]):
+    for name, text, marks in read_notes(HELD_OUT[which], reader):
         yield name, score(marks, extract(note_from_text(text, name=name, known_at="2025-11-07")))
+
+
+def between_readers(which: str) -> Iterator[tuple[str, Score]]:
+    """How the second reader of every held-out note does by the marks of the first."""
+    first, second = (read_notes(HELD_OUT[which], reader) for reader in ("marks", "second"))
+    for (name, _, marks), (_, _, others) in zip(first, second, strict=True):
+        yield name, score(marks, as_events(others))
 
 
 def main() -> None:
     """Print every score."""
-    from signals.extract import extract
+    from signals.extraction import extract
     from signals.note import read_note
 
     real = HERE.parents[2] / "shared" / "notes"
@@ -159,6 +173,11 @@ def main() -> None:
         for name, found in scores.items():
             print(name, found, sep=": ")
         print(f"held out, {which}, all", total(list(scores.values())), sep=": ")
+        for what, by in (
+            ("by the second reader's marks", dict(held_out(which, "second"))),
+            ("the second reader by the first's", dict(between_readers(which))),
+        ):
+            print(f"held out, {which}, {what}", total(list(by.values())), sep=": ")
 
 
 if __name__ == "__main__":

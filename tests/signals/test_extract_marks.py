@@ -8,7 +8,7 @@ import marks
 import polars as pl
 import pytest
 
-from signals.extract import extract
+from signals.extraction import extract
 from signals.lexicon import kinds
 from signals.note import read_note
 
@@ -60,6 +60,13 @@ def test_notes_nothing_was_fitted_to_are_read_as_well_as_measured(
     assert result.precision >= precision, str(result)
     assert result.polarity() >= polarity, str(result)
     assert result.told(-1) >= negative, str(result)
+
+
+@pytest.mark.parametrize(("which", "least"), [("plain", 0.9), ("hints", 0.88), ("thin", 0.72)])
+def test_two_readers_agree_as_measured(which: str, least: float) -> None:
+    """What a reader reaches by another's marks: no extractor can be asked for more."""
+    result = marks.total([found for _, found in marks.between_readers(which)])
+    assert 2 * len(result.pairs) / (len(result.marks) + len(result.events)) >= least, str(result)
 
 
 def test_always_plus_one_would_not_reach_those_polarities() -> None:

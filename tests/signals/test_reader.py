@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from data_cache.errors import StorageError
 from signals import model, reader
-from signals.extract import explain, extract, ruled
+from signals.extraction import explain, extract, ruled
 from signals.features import COLUMNS, Features, features, names, runs
 from signals.lexicon import kinds, lexicon
-from signals.loops import Array
+from signals.loops import AFTER, BEFORE, BITS, ROLL, SPREAD, Array
 from signals.note import Note, note_from_text
-from signals.sentences import Scan, scan
+from signals.sentences import Clause, Scan, scan
 from signals.sums import Ones, Table
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -92,18 +92,45 @@ def test_no_sentence_of_others_is_in_the_corpus(shared: Path) -> None:
             assert not any(ours[i : i + 16] in passages for i in range(len(ours) - 16)), (path.name, name)
 
 
+def spelling(found: Scan, clause: Clause) -> list[str]:
+    """The characters of a clause between two edges, a name or an amount as one."""
+    text = found.squeezed.text
+    spelt, at = ["\n"], clause.start
+    signs = [(hit.start, hit.end, lexicon().names(hit.mask)[0]) for hit in clause.hits if hit.entity]
+    for start, end, name in sorted([*signs, *((q.start, q.end, q.cls) for q in clause.quantities)]):
+        if start >= at:
+            spelt += [*text[at:start], chr(0xF0000 + zlib.crc32(name.encode()) % 0xFFFD)]
+            at = end
+    return [*spelt, *text[at : clause.end], "\n"]
+
+
+def column(run: list[str], salt: int) -> int:
+    """The hash of a run in Python's own whole numbers."""
+    hashed = 0
+    for sign in run:
+        hashed = (hashed * int(ROLL)) ^ (ord(sign) * int(SPREAD)) & (2**64 - 1)
+        hashed &= 2**64 - 1
+    hashed ^= salt
+    return ((hashed ^ hashed >> 29) * int(ROLL)) % 2**64 >> 64 - BITS
+
+
 @given(TEXTS)
 def test_a_clause_has_the_runs_of_its_own_characters_and_no_others(text: str) -> None:
     if not text.strip() or not (found := scanned(text)).clauses:
         return
     seen = features(found)
     assert seen.runs.matrix().shape == (len(found.clauses), COLUMNS)
-    assert seen.shared.matrix().shape == (2 * len(found.clauses), COLUMNS)
     assert seen.told.matrix().shape == (len(found.clauses), len(names()))
     for i, clause in enumerate(found.clauses):
-        told = Counter(column for column, _, _ in runs(found, clause))
-        assert told == Counter(columns_of(seen.runs, i))
+        assert [column for column, _, _ in runs(found, clause)] == columns_of(seen.runs, i)
         assert all(clause.start <= start < end <= clause.end for _, start, end in runs(found, clause))
+        spelt = spelling(found, clause)
+        cut = [spelt[k : k + n] for k in range(len(spelt) - 1) for n in (1, 2, 3) if k + n <= len(spelt)]
+        whole_runs = [run for run in cut if run != ["\n"]]
+        assert columns_of(seen.runs, i) == [column(run, 0) for run in whole_runs]
+        pairs = [run for run in whole_runs if len(run) == 2 and "\n" not in run]
+        assert columns_of(seen.before, i) == [column(run, int(BEFORE)) for run in pairs]
+        assert columns_of(seen.after, i) == [column(run, int(AFTER)) for run in pairs]
         named = {names()[column] for column in columns_of(seen.told, i)}
         assert named - {"asked"} == set(lexicon().names(clause.mask))
 
@@ -175,7 +202,7 @@ def test_the_context_of_a_clause_is_what_the_clauses_around_it_say(n: int, data:
     said = np.column_stack([event, event[:, None] * shares])
     sentence = np.append(0, np.cumsum(~joined))
     seen = model.in_context(scores, joined)
-    assert seen.shape == (n, 6 * 4 + 5 * 3 + 5)
+    assert seen.shape == (n, 6 * 4 + 3 * 3 + 5)
     for i in range(n):
         past, future = ([way * (i - j) - 1 for j in range(n)] for way in (1, -1))  # clauses between
         ago, ahead = ([0.5 ** (d / 4) if d >= 0 else 0.0 for d in way] for way in (past, future))
@@ -183,7 +210,7 @@ def test_the_context_of_a_clause_is_what_the_clauses_around_it_say(n: int, data:
         others = [sentence[j] == sentence[i] and j != i for j in range(n)]
         beside = [[j == i + way for j in range(n)] for way in (-1, 1)]
         sums = [np.array(weights) @ said for weights in (others, *beside)]
-        fading = [np.array(weights) @ np.concatenate([said, near], axis=1) for weights in (ago, ahead)]
+        fading = [np.array(weights) @ said for weights in (ago, ahead)]
         fading += [np.array(weights) @ near for weights in (just, soon)]
         ends = [i == 0 or not joined[i - 1], i == n - 1 or not joined[i]]
         place = [*ends, np.log(n), 1 / (1 + i), i / n]
