@@ -65,7 +65,7 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     size = int(sys.argv[2]) if len(sys.argv) > 2 else 10_000
     quick, plain = lexicon().automaton, ahocorasick.Automaton()
-    for word in quick.values():
+    for word in lexicon().words:
         plain.add_word(word.surface, word)
     plain.make_automaton()
     full = bare = halved = 0.0

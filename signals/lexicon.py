@@ -73,7 +73,8 @@ class Rule:
 class Lexicon:
     """Everything the extractor matches with."""
 
-    automaton: Any  # of words spelt in halves
+    words: tuple[Word, ...]  # in the order of the tables
+    automaton: Any  # of them, spelt in halves
     bits: dict[str, int]
     rules: tuple[Rule, ...]
     certainty: dict[str, str]  # kind -> certainty where no cue says otherwise
@@ -118,7 +119,7 @@ def lexicon() -> Lexicon:
     names |= dict.fromkeys(tag for row in entity_rows for tag in row["tags"].split())
     names |= dict.fromkeys(tag for row in cue_rows for tag in row["class"].split("|"))
     bits = {name: i for i, name in enumerate(names)}
-    empty = Lexicon(None, bits, (), {})
+    empty = Lexicon((), None, bits, (), {})
     entities = {
         row["entity"]: Entity(
             row["entity"],
@@ -146,14 +147,17 @@ def lexicon() -> Lexicon:
         readings.setdefault(surface, []).append(reading)
     for surface, mask in cues.items():
         readings.setdefault(surface, []).append((0, 0, None, mask, "cue"))
-    automaton = ahocorasick.Automaton()
+    words = []
     for surface, options in readings.items():
         # conditional readings first: the unconditional one is what remains
         options.sort(key=lambda option: not (option[0] or option[1]))
         first = options[0]
         plain = None if first[0] or first[1] else (first[2], first[3], first[4])
         guarded = _ascii(surface[0]) or _ascii(surface[-1])
-        automaton.add_word(halves(code_points(surface)), Word(surface, tuple(options), guarded, plain))
+        words.append(Word(surface, tuple(options), guarded, plain))
+    automaton = ahocorasick.Automaton()
+    for word in words:
+        automaton.add_word(halves(code_points(word.surface)), word)
     automaton.make_automaton()
     rules = tuple(
         Rule(
@@ -171,7 +175,7 @@ def lexicon() -> Lexicon:
         )
         for i, row in enumerate(rule_rows)
     )
-    return Lexicon(automaton, bits, rules, {row["kind"]: row["certainty"] for row in kinds()})
+    return Lexicon(tuple(words), automaton, bits, rules, {row["kind"]: row["certainty"] for row in kinds()})
 
 
 def _universe_names(entities: dict[str, Entity], lex: Lexicon) -> list[dict[str, str]]:

@@ -20,10 +20,10 @@ from signals.note import note_from_text, read_note
 from signals.quantities import find_quantities
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-WORDS = st.sampled_from([word.surface for word in lexicon().automaton.values()])
+WORDS = st.sampled_from([word.surface for word in lexicon().words])
 WHOLE = ahocorasick.Automaton()
 """The same words spelt as they are."""
-for word in lexicon().automaton.values():
+for word in lexicon().words:
     WHOLE.add_word(word.surface, word)
 WHOLE.make_automaton()
 GLUE = st.sampled_from(
