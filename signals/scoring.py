@@ -70,7 +70,7 @@ def scores(
     """The push of everything known by each session on each symbol, by kind.
 
     Args:
-        events: Events, in any order, each told once (``signals.novelty.first_told`` leaves repetitions out); those first
+        events: Events, in any order, each told once (``novelty.first_told`` leaves repetitions out); those first
             tradable after ``end`` are not looked at.
         calendar: sessions, reaching back to the first event, and a session past ``end`` where news of a
             weekend after it is to count.
