@@ -159,7 +159,7 @@ def compare(
     cash: float = 1_000_000.0,
     execution: Execution | None = None,
     universe: str | None = None,
-    known_at_range: Sequence[str] = (),
+    known_at_range: str | Sequence[str] = (),
     verify: bool = False,
     gaps: Literal["suspended", "raise"] = "suspended",
     progress: Callable[[str], None] | None = None,
@@ -188,6 +188,9 @@ def compare(
     """
     from backtest.sensitivity import SCHEMA, known_at_sensitivity
     from strategies.catalogue import as_strategy
+
+    if isinstance(known_at_range, str):
+        known_at_range = [known_at_range]
 
     alone = isinstance(strategies, str) or not isinstance(strategies, Iterable)
     asked: Any = [strategies] if alone else strategies

@@ -330,8 +330,9 @@ def _adjusted_volume(bars: pl.DataFrame, first: int, basis: str) -> tuple[pl.Dat
     depend on dividends paid later.
     """
     typical = pl.mean_horizontal("high", "low", "close")
-    blank = bars.select(kept=pl.col("row") >= first, blank=pl.col("amount").fill_nan(None).is_null())
-    bars = bars.with_columns(volume=(pl.col("amount").fill_nan(None) / typical).fill_null(pl.col("volume")))
+    amount = pl.when(pl.col("amount") > 0).then(pl.col("amount").fill_nan(None))
+    blank = bars.select(kept=pl.col("row") >= first, blank=amount.is_null())
+    bars = bars.with_columns(volume=(amount / typical).fill_null(pl.col("volume")))
     count = blank.filter("kept", "blank").height
     if not count:
         return bars, ()

@@ -358,7 +358,9 @@ def _checked_targets(strategy: Strategy, inputs: Inputs) -> pl.DataFrame:
             raise UsageError(f"{name}.targets gives {column} as {dtype}; needs {need}")
     return (
         got.select("date", "symbol", pl.col("weight").cast(pl.Float64))
-        .filter(pl.col("date").is_between(inputs.start, inputs.end))
+        .filter(
+            pl.col("date").is_null() | pl.col("date").is_between(inputs.start, inputs.end)
+        )  # null is refused
         .sort("date", "symbol")
     )
 

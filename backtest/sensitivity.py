@@ -65,8 +65,10 @@ def known_at_sensitivity(
     events = store.events()
     sources = sorted(set(events["source"]))
     rows: list[dict[str, Any]] = []
-    for text in ranges:
-        note, first, last = _range(text, sources)
+    read = [_range(text, sources) for text in ranges]
+    for i, (note, first, last) in enumerate(read):
+        if note in [other for other, _, _ in read[:i]]:
+            raise UsageError(f"--known-at-range gives two ranges of {note}; give one")
         stored: dt.datetime = events.filter(pl.col("source") == note)["known_at"].to_list()[0]
         for known_at in sorted({first, stored, last}):
             tell(f"{note} knowable at {known_at:%Y-%m-%d %H:%M}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,8 +19,12 @@ def write_whole(files: Mapping[Path, bytes]) -> None:
     Every one is first written beside its place, and moved there when all of them are.
 
     Raises:
-        StorageError: a folder is missing or not ours to write, or the disk is full; what was there stays.
+        StorageError: a folder is missing or not ours to write, a folder stands in a file's place, or the disk is full;
+            what was there stays.
     """
+    for path in files:
+        if not path.name or path.is_dir():
+            raise unwritable(path, IsADirectoryError(errno.EISDIR, "it is a folder"))
     parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in files}
     path = Path()  # the one it fails at
     try:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from data_cache.errors import NoData, UsageError
 
 __all__ = [
+    "AUCTION",
+    "FIRST_AUCTION",
     "FIRST_SESSION",
     "SHANGHAI_CLOSE",
     "as_day",
@@ -19,7 +22,11 @@ __all__ = [
 ]
 
 FIRST_SESSION = dt.date(1990, 12, 19)
-"""The Shanghai exchange's first; whatever was known earlier could not be traded on."""
+"""The Shanghai exchange's first."""
+AUCTION = dt.time(9, 15)
+"""Orders for the opening auction are taken from here on (SSE and SZSE trading rules)."""
+FIRST_AUCTION = dt.datetime.combine(FIRST_SESSION, AUCTION, ZoneInfo("Asia/Shanghai"))
+"""Whatever was known earlier could not be traded on."""
 SHANGHAI_CLOSE = dt.time(15, 30)
 """From here on a day's bar counts as final: the after-hours fixed-price session has ended."""
 
@@ -83,8 +90,6 @@ def last_closed_session(calendar: pl.Series, now: dt.datetime) -> dt.date | None
     Raises:
         NoData: when ``now`` lies beyond the calendar's end.
     """
-    from zoneinfo import ZoneInfo
-
     local = now.astimezone(ZoneInfo("Asia/Shanghai"))
     require_within(calendar, local.date())
     day = local.date() if local.time() >= SHANGHAI_CLOSE else local.date() - dt.timedelta(days=1)

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -97,12 +97,7 @@ def restore(directory: Path, path: Path) -> dict[str, int]:
         raise UsageError(
             f"{path} exists; an export is restored into a new file: name one with --db or ASHARE_DB"
         )
-    try:
-        manifest = json.loads((directory / _MANIFEST).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise StorageError(
-            f"{directory / _MANIFEST} is damaged ({error}); make the export again, or use another copy"
-        ) from None
+    manifest = _manifest(directory)
     if manifest.get("version") != str(VERSION):
         raise UsageError(
             f"{directory} has format {manifest.get('version')} and this program reads format {VERSION}; "
@@ -130,6 +125,20 @@ def restore(directory: Path, path: Path) -> dict[str, int]:
         for file in (building, building.with_name(f"{building.name}.wal")):
             file.unlink(missing_ok=True)
     return {name: int(rows) for name, rows in manifest["rows"].items()}
+
+
+def _manifest(directory: Path) -> dict[str, Any]:
+    try:
+        held = json.loads((directory / _MANIFEST).read_text(encoding="utf-8"))
+    except ValueError as error:
+        damage = str(error)
+    else:
+        if isinstance(held, dict) and isinstance(held.get("rows"), dict):
+            return held
+        damage = "it does not say which rows there are"
+    raise StorageError(
+        f"{directory / _MANIFEST} is damaged ({damage}); make the export again, or use another copy"
+    )
 
 
 def _tables(connection: duckdb.DuckDBPyConnection) -> list[str]:

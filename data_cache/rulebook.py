@@ -8,12 +8,11 @@ docs/rules.md explains the table.
 from __future__ import annotations
 
 import datetime as dt
-import re
 from dataclasses import dataclass
 
 import polars as pl
 
-from data_cache.calendar import xshg_sessions
+from data_cache.calendar import as_day, xshg_sessions
 from data_cache.charges import FEE_RULES, LOT_RULES, fees, lots
 from data_cache.errors import UnknownName, UnknownSymbol, UsageError
 from data_cache.limits import decide, limits, panel
@@ -60,7 +59,7 @@ def board(symbol: str, date: dt.date | str) -> str:
         UnknownSymbol: the code is no A-share's.
         UsageError: the code was not on that board at that date.
     """
-    known, day = Symbol.parse(symbol), _day(date)
+    known, day = Symbol.parse(symbol), as_day("date", date)
     row = deciding(PREFIX, known, "normal", day)
     if row is not None:
         return row.board
@@ -192,7 +191,7 @@ def rule(
     """
     if status not in STATUSES:
         raise UnknownName("status", status, STATUSES)
-    known, day = Symbol.parse(symbol), _day(date)
+    known, day = Symbol.parse(symbol), as_day("date", date)
     where = board(known, day)
     for label, price in (("prev-close", prev_close), ("issue-price", issue_price)):
         if price is not None and not 0 < price < float("inf"):
@@ -269,7 +268,7 @@ def dividend_tax(symbol: str, date: dt.date | str) -> tuple[float, float, float]
     Raises:
         UsageError: before 2013-01-01, where the book has no brackets.
     """
-    known, day = Symbol.parse(symbol), _day(date)
+    known, day = Symbol.parse(symbol), as_day("date", date)
     row = deciding("dividend_tax_individual", known, "normal", day)
     if row is None:
         raise UsageError(f"the rule book has no dividend tax for {known} on {day}; it begins 2013-01-01")
@@ -289,14 +288,3 @@ def book_begins(symbol: str) -> dt.date:
 
 def _as_dict(row: Row) -> dict[str, object]:
     return {name: value for name, value in row._asdict().items() if name != "row"}
-
-
-def _day(date: dt.date | str) -> dt.date:
-    if isinstance(date, dt.date):
-        return date
-    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", date.strip()):
-        try:
-            return dt.date.fromisoformat(date.strip())
-        except ValueError:
-            pass
-    raise UsageError(f"date is {date!r}; write it as 2020-08-24")

@@ -6,13 +6,10 @@ stays null. ``Schema.filter(frame)`` returns the good rows and, beside them, the
 
 from __future__ import annotations
 
-import datetime as dt
-from zoneinfo import ZoneInfo
-
 import dataframely as dy
 import polars as pl
 
-from data_cache.calendar import FIRST_SESSION
+from data_cache.calendar import FIRST_AUCTION
 
 __all__ = [
     "BASES",
@@ -33,7 +30,6 @@ SYMBOL = r"^\d{6}\.(SZ|SH|BJ)$"
 BASES = ("raw", "qfq", "hfq")
 """How prices are adjusted: as traded, forward- (today's price is the traded one), backward-adjusted."""
 CERTAINTIES = ("fact", "forecast", "opinion", "conditional")
-_FIRST_AUCTION = dt.datetime.combine(FIRST_SESSION, dt.time(9, 15), ZoneInfo("Asia/Shanghai"))
 
 
 class _Ohlc(dy.Schema):
@@ -162,7 +158,7 @@ class Events(dy.Schema):
     @dy.rule()
     def known_within_calendar(cls) -> pl.Expr:
         """Nothing was knowable before the exchange's first opening auction: no session could trade it."""
-        return pl.col("known_at") >= _FIRST_AUCTION
+        return pl.col("known_at") >= FIRST_AUCTION
 
     @dy.rule()
     def span_is_ordered(cls) -> pl.Expr:

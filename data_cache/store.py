@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -523,16 +523,17 @@ class Store:
             row = frame.row(0, named=True)
             if (row["note_id"], row["sha256"]) not in set(live.select("note_id", "sha256").iter_rows()):
                 return done  # it was refused, so it replaces nothing
-            if row["path"] is None:
-                stem = row["note_id"].rpartition("-")[0]
-                same = pl.col("path").is_null() & (pl.col("note_id").str.replace(r"-[^-]*$", "") == stem)
-            else:
-                same = pl.col("path") == row["path"]
-            gone = live.filter(pl.col("sha256") != row["sha256"], same)
-            events = query(connection, "SELECT event_id, source FROM events")
-            events = events.filter(pl.col("source").is_in(gone["note_id"].to_list()))
-            _withdraw(transaction, TABLES["events"], events)
-            return done + _withdraw(transaction, table, gone)
+            earlier = [
+                old["note_id"]
+                for old in live.iter_rows(named=True)
+                if old["sha256"] != row["sha256"] and _same_file(old, row)
+            ]
+            return done + _withdraw_notes(transaction, earlier)
+
+    def withdraw_notes(self, note_ids: Collection[str]) -> Written:
+        """Withdraw notes and their events; both stay readable as of before."""
+        with self._write("withdraw_note", None) as (transaction, _):
+            return _withdraw_notes(transaction, note_ids)
 
     def _put_table(
         self, name: str, frame: pl.DataFrame, source: str, fetched_at: dt.datetime | None
@@ -614,6 +615,13 @@ def _withdraw(transaction: Transaction, table: Table, keys: pl.DataFrame) -> Wri
     return Written(revised=keys.height)
 
 
+def _withdraw_notes(transaction: Transaction, note_ids: Collection[str]) -> Written:
+    gone = pl.DataFrame({"note_id": list(note_ids)}, schema={"note_id": pl.String})
+    events = query(transaction.connection, "SELECT event_id, source FROM events")
+    _withdraw(transaction, TABLES["events"], events.filter(pl.col("source").is_in(gone["note_id"].to_list())))
+    return _withdraw(transaction, TABLES["notes"], gone)
+
+
 def _note_frame(note: NoteLike | Mapping[str, object] | pl.DataFrame) -> pl.DataFrame:
     if isinstance(note, pl.DataFrame):
         return note
@@ -622,8 +630,18 @@ def _note_frame(note: NoteLike | Mapping[str, object] | pl.DataFrame) -> pl.Data
     row = {name: get(name) for name in columns}
     row["ingested_at"] = row["ingested_at"] or _now()
     if row["path"] is not None:
-        row["path"] = str(Path(str(row["path"])).absolute())
+        row["path"] = str(Path(str(row["path"])).resolve())
     return pl.DataFrame([row], schema=columns)
+
+
+def _same_file(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether two stored notes were read from one file, or, of notes without one, by one name."""
+    one_name = old["note_id"].rpartition("-")[0] == new["note_id"].rpartition("-")[0]
+    if old["path"] is None or new["path"] is None:
+        return one_name and old["path"] is new["path"]
+    was, now = Path(old["path"]), Path(new["path"])
+    # a store of long ago kept paths as they were given, wherever the reader stood
+    return was == now or (one_name and not was.is_absolute() and was.name == now.name)
 
 
 def _basis(basis: str) -> str:

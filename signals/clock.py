@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from data_cache.calendar import FIRST_SESSION
+from data_cache.calendar import AUCTION, FIRST_AUCTION, FIRST_SESSION
 from data_cache.errors import UsageError
 
 __all__ = [
@@ -35,8 +35,6 @@ __all__ = [
 ]
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
-AUCTION = dt.time(9, 15)
-"""Orders for the opening auction are taken from here on (SSE and SZSE trading rules)."""
 CLOSE = dt.time(15, 0)
 """Where a date without a time is put: the close, when that day can no longer be traded."""
 
@@ -60,7 +58,7 @@ def known_at_from(text: str) -> dt.datetime:
     '2023-03-26T15:00:00+08:00'
     """
     moment = _moment(text)
-    if moment < dt.datetime.combine(FIRST_SESSION, AUCTION, SHANGHAI):
+    if moment < FIRST_AUCTION:
         raise UsageError(
             f"known_at is {text!r}, before the exchange's first session {FIRST_SESSION}, so that no session could "
             "trade it; check the year"

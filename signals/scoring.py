@@ -32,6 +32,7 @@ from importlib.resources import files
 
 import polars as pl
 
+from data_cache.calendar import as_day
 from data_cache.errors import UnknownName, UsageError
 from data_cache.universe import COOLING
 from signals.clock import decided_by
@@ -171,7 +172,7 @@ def _decayed(
     events: pl.DataFrame, calendar: pl.Series, *, start: dt.date | str, end: dt.date | str
 ) -> pl.DataFrame:
     """One row for each event and each date in [start, end] on which it counts, with ``age`` and ``push``."""
-    first, last = _day("start", start), _day("end", end)
+    first, last = as_day("start", start), as_day("end", end)
     if first > last:
         raise UsageError(f"start {first} is after end {last}; give them in order")
     sessions = calendar.drop_nulls().unique().sort()
@@ -262,12 +263,3 @@ def _refuse_unknown(what: str, given: pl.Series, known: list[str]) -> None:
     strange = given.filter(~given.is_in(known) | given.is_null()).unique().sort()
     if strange.len():
         raise UnknownName(what, str(strange.item(0)), known)
-
-
-def _day(what: str, given: dt.date | str) -> dt.date:
-    if isinstance(given, dt.date):
-        return given
-    try:
-        return dt.date.fromisoformat(given)
-    except ValueError:
-        raise UsageError(f"{what} is {given!r}; needs a date as 2023-01-03") from None

@@ -53,10 +53,10 @@ class MacroOverlay:
             neutral=(0, 1),
             sensitivity=(0, 5),
             floor=(0, 1),
-            ceiling=(self.floor, 1),
             step=(0.01, 1),
             min_history=(1, 250),
         )
+        require(self, ceiling=(self.floor, 1))
 
     def targets(self, panel: pl.LazyFrame) -> pl.LazyFrame:
         """The book; see docs/design.md."""

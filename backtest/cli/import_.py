@@ -124,6 +124,8 @@ def _known_kinds(tables: list[Table]) -> None:
     """Refuse before anything is stored an event no strategy could read; the store itself knows no kinds."""
     import polars as pl
 
+    from data_cache.universe import SEGMENTS
+
     for table in tables:
         if table.kind != "events":
             continue
@@ -135,6 +137,11 @@ def _known_kinds(tables: list[Table]) -> None:
             raise UsageError(
                 f"{table.path.name}, event {event_id}: {UnknownName('event kind', kind, known)}; nothing was stored"
             )
+        for event_id, segments in table.frame.select("event_id", "segments").iter_rows():
+            for segment in segments or ():
+                if segment not in SEGMENTS:
+                    wrong = UnknownName("segment", segment, SEGMENTS)
+                    raise UsageError(f"{table.path.name}, event {event_id}: {wrong}; nothing was stored")
 
 
 def _within_calendar(store: Store, tables: list[Table]) -> None:

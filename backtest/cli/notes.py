@@ -14,6 +14,7 @@ from data_cache.errors import AshareError, NoData, Partial, UnknownName, UsageEr
 if TYPE_CHECKING:
     import polars as pl
 
+    from backtest.cli.shelf import Shelf
     from data_cache.store import Store
     from signals.llm import Settings
     from signals.note import Note
@@ -115,14 +116,13 @@ def _list_refused(refused: list[AshareError]) -> str:
 def _store_all(
     store: Store, notes: list[Note], where: Settings | None, refused: list[AshareError], common: Common
 ) -> list[dict[str, Any]]:
-    import dataclasses
-
     from rich.progress import Progress
 
+    from backtest.cli.shelf import Shelf
     from signals.extraction import EXTRACTOR
+    from signals.review import has_review
 
-    known = {row["note_id"]: row for row in store.notes().iter_rows(named=True)}
-    read = {row["sha256"]: (note_id, row["path"]) for note_id, row in known.items()}
+    shelf = Shelf(store)
     made_by = dict(store.events().select("source", "extractor").unique("source").iter_rows())
     extractor = where.extractor if where else EXTRACTOR
     console = progress_console(common)
@@ -130,17 +130,18 @@ def _store_all(
     with Progress(
         console=console, disable=common.quiet or len(notes) < 3 or not console.is_terminal
     ) as progress:
-        for note in progress.track(notes, description="reading notes"):
+        for read in progress.track(notes, description="reading notes"):
             try:
-                twin, path = read.setdefault(note.sha256, (note.note_id, note.path))
-                if twin != note.note_id:
-                    if path is not None and Path(path).exists():
-                        done.append({"note": note.note_id, "status": f"copy of {twin}", "events": 0})
-                        continue
-                    note = dataclasses.replace(note, note_id=twin)  # noqa: PLW2901 - the file was moved or renamed
-                    store.put_note(note)
-                stored = known.get(note.note_id)
-                done.append(_store_one(store, note, where, extractor, stored, made_by, common))
+                note, stored, copied = shelf.find(read)
+                if stored is not None and copied:
+                    done.append({"note": note.note_id, "status": f"copy of {stored['note_id']}", "events": 0})
+                    if has_review(note) or note.published_at != stored["published_at"]:
+                        say(
+                            common,
+                            f"{note.path} is a copy: date and corrections are those of {stored['path']}",
+                        )
+                    continue
+                done.append(_store_one(store, shelf, note, where, extractor, stored, made_by, common))
             except UsageError as error:  # a correction beside the note that cannot be made
                 if len(notes) == 1:
                     raise
@@ -167,6 +168,7 @@ def _say_repeated(store: Store, done: list[dict[str, Any]], common: Common) -> N
 
 def _store_one(
     store: Store,
+    shelf: Shelf,
     note: Note,
     where: Settings | None,
     extractor: str,
@@ -180,6 +182,9 @@ def _store_one(
     same = stored is not None and all(
         stored[k] == getattr(note, k) for k in ("sha256", "title", "source", "speaker", "published_at")
     )
+    placed = stored is not None and stored["path"] == str(Path(note.path or "").resolve())
+    if same and not placed:
+        shelf.put(note)  # the file was moved
     if same and not has_review(note) and made_by.get(note.note_id, "").partition(" ")[0] == extractor:
         return {"note": note.note_id, "status": "unchanged", "events": 0}
     if where is None:
@@ -199,7 +204,7 @@ def _store_one(
         if has_review(note):
             events = apply_review(events, note, read_review(review_path(note)), dt.datetime.now(dt.UTC))
     if not same:
-        store.put_note(note)
+        shelf.put(note)
     written = store.put_events(events, sources=[note.note_id])
     changed = written.inserted or written.revised or not same
     status = ("new" if stored is None else "changed") if changed else "unchanged"
@@ -248,8 +253,10 @@ def events(
         raise UsageError("--html shows one note; say which with --note")
     if limit < 0:
         raise UsageError(f"--limit is {limit}; needs 0 or more")
-    first = None if since is None else _day("--since", since)
-    last = None if until is None else _day("--until", until)
+    from data_cache.calendar import as_day
+
+    first = None if since is None else as_day("--since", since)
+    last = None if until is None else as_day("--until", until)
     if first is not None and last is not None and first > last:
         raise UsageError(f"--since {since} is after --until {until}; give them in order")
     if kind:
@@ -264,12 +271,8 @@ def events(
         filters = {"since": since, "until": until, "symbol": symbol, "note": note, "source": source}
         if given := [f"--{name}" for name, value in filters.items() if value is not None]:
             raise UsageError(f"--explain takes no filter but --kind; leave out {', '.join(given)}")
-        return _explain(store, *explain, kind, common)
-    found = _all_events(store)
-    if note is None and source is None:
-        from signals.novelty import first_told
-
-        found = first_told(found)
+        return _explain(store, *explain, kind, limit, common)
+    found = _all_events(store, repeated=note is not None or source is not None)
     if source is not None:
         notes = [] if store is None else store.notes()["note_id"].to_list()
         sources = {*found["source"], *notes, "timeline", "timeline (not imported)"}
@@ -315,10 +318,14 @@ def _open(common: Common) -> Store | None:
         return None
 
 
-def _all_events(store: Store | None) -> pl.DataFrame:
-    """Stored events and, marked as not imported, those of the shipped timeline that are not among them."""
+def _all_events(store: Store | None, *, repeated: bool) -> pl.DataFrame:
+    """Stored events, with what is told again or as a strategy reads them, and those of the shipped timeline.
+
+    Of the timeline those that are not stored, marked as not imported.
+    """
     import polars as pl
 
+    from signals.novelty import first_told
     from signals.public_timeline import timeline
 
     shipped = timeline().with_columns(source=pl.lit("timeline (not imported)"))
@@ -326,14 +333,8 @@ def _all_events(store: Store | None) -> pl.DataFrame:
         return shipped
     stored = store.events()
     rest = shipped.filter(~pl.col("event_id").is_in(stored["event_id"].to_list()))
-    return pl.concat([stored, rest.select(stored.columns)]).sort("known_at", "event_id")
-
-
-def _day(flag: str, text: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{flag} is {text!r}; needs a date as 2025-08-31") from None
+    counted = stored if repeated else first_told(stored)
+    return pl.concat([counted, rest.select(stored.columns)]).sort("known_at", "event_id")
 
 
 def _find_note(store: Store | None, given: str) -> dict[str, Any]:
@@ -385,10 +386,12 @@ def _with_quotes(row: dict[str, Any], found: pl.DataFrame, limit: int, common: C
     return 0
 
 
-def _explain(store: Store | None, symbol: str, date: str, kind: list[str] | None, common: Common) -> int:
+def _explain(
+    store: Store | None, symbol: str, date: str, kind: list[str] | None, limit: int, common: Common
+) -> int:
     import polars as pl
 
-    from data_cache.calendar import require_within
+    from data_cache.calendar import as_day, require_within
     from data_cache.symbols import Symbol
     from data_cache.universe import load_universe, members
     from signals.novelty import first_told
@@ -396,7 +399,7 @@ def _explain(store: Store | None, symbol: str, date: str, kind: list[str] | None
 
     if store is None:
         raise NoData("no store, so no calendar of sessions; `ashare import` or `ashare refresh` makes one")
-    name, day = str(Symbol.parse(symbol)), _day("DATE", date)
+    name, day = str(Symbol.parse(symbol)), as_day("DATE", date)
     kept = "sample" if store.is_sample else "liquid_cooling"
     universe = load_universe(kept)
     members(name, universe, kept)
@@ -434,5 +437,6 @@ def _explain(store: Store | None, symbol: str, date: str, kind: list[str] | None
         "source",
         "title",
     ]
-    show_table(rows.select(columns).with_columns(pl.col("known_at").dt.strftime("%Y-%m-%d %H:%M")))
+    shown = rows.select(columns).with_columns(pl.col("known_at").dt.strftime("%Y-%m-%d %H:%M"))
+    show_table(shown, limit=limit)
     return 0

@@ -182,6 +182,7 @@ class Mistyped:
         ),
         (Mine("weight", "a"), {}, "Mine.targets gives weight as String; needs Float64"),
         (Mine("date", "2024-02-01"), {}, "Mine.targets gives date as String; needs Date"),
+        (Mine("date", None), {}, "it needs a date and a symbol"),
         (Momentum(), {"start": 20240201}, "start is 20240201; needs a date"),
         (Momentum(), {"cash": "1e6"}, "cash is '1e6'; needs a positive number"),
         (
@@ -200,6 +201,15 @@ def test_a_mistake_in_a_notebook_gets_the_remedy(
         run(strategy, store, **{**SPAN, **options})
     with pytest.raises(UsageError, match=says):
         compare([strategy], store, **{**SPAN, **options})
+
+
+def test_one_range_is_a_list_of_one_and_a_note_has_one(sample_db: Path) -> None:
+    store = Store.open(sample_db)
+    given = f"{store.notes()['note_id'][0]}=2024-02-01,2024-03-01"
+    with pytest.raises(UsageError, match="--known-at-range is 'x=1'"):
+        compare([Momentum()], store, known_at_range="x=1", **SPAN)
+    with pytest.raises(UsageError, match="gives two ranges of"):
+        compare([Momentum()], store, known_at_range=[given, given], **SPAN)
 
 
 def test_a_column_that_is_simply_mistyped_keeps_the_word_of_polars(sample_db: Path) -> None:

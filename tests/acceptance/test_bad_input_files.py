@@ -112,6 +112,13 @@ CASES: dict[str, tuple[Callable[[Path], Path], int, list[str]]] = {
     "events of an unknown kind": (
         text("a.csv", EVENTS + "x,rack_dealy,0,0,fact,2025-08-31\n"), 2, ["a.csv", "event x", "'rack_delay'"],
     ),
+    "events of an unknown segment": (
+        parquet(
+            event_id="x", kind="risk", polarity=0, strength=0.0, certainty="fact", segments=["coldplate"],
+            known_at=dt.datetime(2025, 8, 31, 7, tzinfo=dt.UTC),
+        ),
+        2, ["event x", "'coldplate'", "'cold_plate'"],
+    ),
     "events without a zone": (
         text("a.csv", EVENTS + "x,risk,0,0,fact,2025-08-31 15:00\n"), 5,
         ["line 2", "'known_at'", "2025-08-31 15:00", "with its zone"],

@@ -134,8 +134,9 @@ def test_an_order_is_held_to_its_part_of_the_days_money_by_any_basis(
     assert not any("volume" in caveat for caveat in market.caveats)
 
 
-def test_an_adjusted_volume_without_an_amount_is_told() -> None:
-    market = scaled("qfq", 0.22, 1.0, None)
+@pytest.mark.parametrize("amount", [None, 0.0])
+def test_an_adjusted_volume_without_an_amount_is_told(amount: float | None) -> None:
+    market = scaled("qfq", 0.22, 1.0, amount)
     (told,) = (caveat for caveat in market.caveats if "volume" in caveat)
     assert told.startswith("5 of 5 bars have no amount: there the volume cap")
     assert (market.volume == 1e6).all()

@@ -36,6 +36,18 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_beside_it(tmp_path: Path)
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a", "old")]
 
 
+@pytest.mark.parametrize("place", [Path(), Path("b")])
+def test_a_folder_in_a_files_place_changes_nothing(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a").write_text("old")
+    Path("b").mkdir()
+    with pytest.raises(StorageError, match="it is a folder"):
+        write_whole({Path("a"): b"new", place: b"new"})
+    assert Path("a").read_text() == "old"
+
+
 def test_all_are_written_and_replace_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("old")
     write_whole({tmp_path / "a": b"new", tmp_path / "b": "文".encode()})

@@ -210,6 +210,10 @@ def test_a_damaged_or_strange_manifest_makes_no_store(full: tuple[Store, list[st
     manifest.write_text(whole.replace('"refresh_runs"', '"refresh_wishes"'))
     with pytest.raises(UsageError, match="'refresh_wishes' that this program does not know"):
         restore(out, back)
+    for strange in ("[]", "{}", '{"version": "1", "rows": null}'):
+        manifest.write_text(strange)
+        with pytest.raises(StorageError, match="does not say which rows"):
+            restore(out, back)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
 
 

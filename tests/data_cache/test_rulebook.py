@@ -124,7 +124,7 @@ def test_a_code_is_on_its_board(symbol: str, date: str, expected: str) -> None:
         ("600000.SZ", "2020-01-02", UnknownSymbol, "600000.SZ"),
         ("900901.SH", "2020-01-02", UnknownSymbol, "900901.SH"),
         ("nonsense", "2020-01-02", UnknownSymbol, "nonsense"),
-        ("600000", "2020-02-30", UsageError, "2020-08-24"),
+        ("600000", "2020-02-30", UsageError, "needs a date"),
     ],
 )
 def test_a_code_that_is_on_no_board_is_refused(

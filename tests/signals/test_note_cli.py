@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 from pathlib import Path
+from random import Random
 
+import duckdb
 import polars as pl
 import pytest
 
 from backtest.cli import main
 from data_cache.store import Store
 from signals.novelty import first_told
+from signals.public_timeline import timeline
 
 TEXT = "去年 NVL72 机柜推迟了。英维克已经打入英伟达的供应链。"
 
@@ -202,6 +206,75 @@ def test_the_store_holds_the_same_whatever_was_read_first(
     as_json(capsys, *args)
     ids = [sorted(Store.open(path).events()["event_id"]) for path in (db, tmp_path / "fresh.duckdb")]
     assert ids[0] == ids[1]
+
+
+SENTENCES = (
+    "去年 NVL72 机柜推迟了。",
+    "液冷的渗透率非常低。",
+    "冷板的毛利率在三十个点。",
+    "英维克已经打入英伟达的供应链。",
+)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_is_written_copied_and_moved_the_store_is_that_of_the_files(
+    seed: int, db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    random = Random(seed)
+    places = [tmp_path / "walk" / where / name for where in ("a", "b") for name in ("call.txt", "note.txt")]
+    for place in places:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    places[0].write_text(SENTENCES[0], encoding="utf-8")
+    args = ("extract", tmp_path / "walk", "--known-at", "2025-08-31")
+    for step in range(7):
+        for _ in range(random.choice((1, 2))):
+            source = random.choice([place for place in places if place.exists()])
+            target = random.choice([place for place in places if place != source])
+            match random.choice(("write", "copy", "move")):
+                case "write":
+                    target.write_text(random.choice(SENTENCES), encoding="utf-8")
+                case "copy":
+                    target.write_bytes(source.read_bytes())
+                case "move":
+                    source.replace(target)
+        as_json(capsys, *args)
+        fresh = tmp_path / f"fresh{step}.duckdb"
+        as_json(capsys, *args, "--db", str(fresh))
+        now = {place: hashlib.sha256(place.read_bytes()).hexdigest() for place in places if place.exists()}
+        held = Store.open(db).notes()
+        assert held["sha256"].is_unique().all()
+        for path, sha256 in held.select("path", "sha256").iter_rows():
+            assert now.get(Path(path), sha256) == sha256, "no file says that any more"
+        kept = held.filter(pl.col("sha256").is_in(list(now.values())))["note_id"].to_list()
+        told = [Store.open(db).events(sources=kept), Store.open(fresh).events()]
+        assert sorted(told[0]["event_id"]) == sorted(told[1]["event_id"])
+
+
+def test_a_note_of_a_store_that_kept_paths_as_they_were_given_is_replaced_too(
+    db: Path, call: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_json(capsys, "extract", call, "--known-at", "2025-08-31")
+    with duckdb.connect(db) as connection:
+        connection.execute("UPDATE notes SET path = 'elsewhere/notes/call.txt'")
+    call.write_text(SENTENCES[1], encoding="utf-8")
+    monkeypatch.chdir(call.parent)
+    as_json(capsys, "extract", "../notes/call.txt", "--known-at", "2025-08-31")
+    assert counted(db) == ["penetration_view"]
+    assert Store.open(db).notes()["path"].to_list() == [str(call)]
+
+
+def test_an_event_is_listed_that_only_the_unimported_timeline_told_before(
+    db: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = timeline().filter(pl.col("subject").is_not_null()).head(1)
+    store = Store.create(db)
+    store.put_events(
+        first.with_columns(
+            event_id=pl.lit("mine"), source=pl.lit("mine"), known_at=pl.col("known_at") + dt.timedelta(days=2)
+        )
+    )
+    listed = as_json(capsys, "events")["events"]
+    assert "mine" in {e["event_id"] for e in listed}, "what a strategy counts is shown"
 
 
 def test_a_copy_is_read_once_and_a_moved_file_stays_the_note_it_was(
