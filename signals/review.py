@@ -9,7 +9,7 @@ One row a correction: ``event_id``, ``action``, ``who``, ``when`` (an ISO date o
 * ``edit`` changes the cells given;
 * ``add`` makes an event the extractor missed: needs kind, polarity, start and end, and no event_id.
 
-The event's ``extractor`` then names who and when: ``reader:6 accepted by LI 2025-09-01``. Of two rows for one
+The event's ``extractor`` then names who and when: ``reader:7 accepted by LI 2025-09-01``. Of two rows for one
 event the later wins. A row whose event is no longer there (the note was changed, so its ids are new) is an
 error, because a correction that silently stops to count is worse than none.
 """
