@@ -122,6 +122,7 @@ def costs(comparison: Comparison) -> str:
         height=90 + 38 * table.height,
         xaxis_title="yuan",
         yaxis={"autorange": "reversed"},
+        legend=ABOVE,
     )
     return _html(figure, "costs")
 
