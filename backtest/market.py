@@ -4,7 +4,7 @@
 2. ``_check_bars``, ``_gaps``: every bar is a positive price on a session, and a session without a bar is explained.
 3. ``_Grid``: one array of sessions x symbols per field, scattered by integer codes; for adjusted imports the volume
    is told in shares of their prices first, see ``_adjusted_volume``.
-4. ``_references``: the price limits are counted from: the previous close, ex-adjusted.
+4. ``backtest.references``: what the price limits are counted from: the previous close, ex-adjusted.
 5. ``_limits``: the rule book's limit prices; for adjusted imports its ratios alone, see ``TOLERANCE``.
 6. ``_rates``: lots and fees of each session, by group of symbols the rule book can tell apart.
 """
@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
+from backtest.references import doubtful_formulas, references
 from data_cache.charges import RATE_SCALE, fees, lots
 from data_cache.errors import IntegrityError, NoData, UsageError
 from data_cache.limits import decide, limits, panel
-from data_cache.rule_table import group_of, match
+from data_cache.rule_table import group_of
 from data_cache.rulebook import status_expr
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ TOLERANCE = {"raw": 1e-6, "qfq": 2e-3, "hfq": 2e-3}
 
 As traded, prices and limits are whole fen and the tolerance only absorbs binary fractions. Adjusted prices hide
 the tick: limit and price each carry a rounding of half a tick of the price as traded, and the vendor's own."""
-FACTOR_ROUNDING = 5e-5  # half a unit of a factor's fourth decimal, the fewest a vendor gives
 LATE = 10  # sessions: a symbol that begins later than that was listed then, and no board frees a listing for longer
 MOST = 1_000_000.0  # yuan a share, adjusted or not: beyond it integers of micro-yuan could overflow
 
@@ -227,13 +227,13 @@ def from_frames(
         *_unnamed(bars, status, first),
         *_unlisted(grid, known & ~recorded, listed, first),
     )
-    reference, disputed = _references(grid, bars, factor, corporate_actions, basis)
+    reference, disputed = references(bars, factor[grid.row, grid.column], corporate_actions, basis)
     bars = bars.with_columns(
         reference=pl.Series(reference, nan_to_null=True), status=status.fill_null("normal")
     )
     bars = bars.with_columns(
         listed_days=_listed_days(grid, bars, listed, known, names),
-        doubtful=_doubtful_references(bars) | pl.Series(disputed),
+        doubtful=doubtful_formulas(bars) | pl.Series(disputed),
     )
     up, down, doubtful = _limits(bars, basis)
     kept = slice(first, None)
@@ -487,62 +487,6 @@ def _unlisted(grid: _Grid, assumed: Array, listed: Array, first: int) -> tuple[s
         "others': they were taken as listed on their first bar, without limits where a new listing has none; the "
         f"first: {grid.symbols[int(found[0])]} on {grid.dates[int(listed[found[0]])]}.",
     )
-
-
-def _references(
-    grid: _Grid, bars: pl.DataFrame, factor: Array, actions: pl.DataFrame | None, basis: str
-) -> tuple[Array, Array]:
-    """What each bar's limits are counted from, and whether two sources differ on it.
-
-    The previous close, ex-adjusted; NaN on the first bar. An ex-reference price is (previous close - cash) / (1 +
-    new shares), half-up to the fen, where the action is known and the factor says the same within its rounding;
-    else the previous close by the step of the factor, to the fen. The plan is nominal: where repurchased shares get
-    nothing the exchange publishes less cash a share, and rights are in no plan; the factor has both. A factor
-    without a step on the ex-date is late, and the plan all there is.
-    """
-    same = bars["symbol"] == bars["symbol"].shift(1)
-    previous = bars["close"].shift(1).to_numpy()
-    now = factor[grid.row, grid.column]
-    before = np.roll(now, 1)
-    step = before / now
-    reference = np.where(same.fill_null(value=False).to_numpy(), previous, np.nan)
-    undisputed = np.zeros(bars.height, dtype=bool)
-    if basis != "raw":
-        return reference, undisputed
-    moved = np.where(step == 1.0, reference, np.floor(reference * step * 100 + 0.5 + 1e-6) / 100)
-    if actions is None or not actions.height:
-        return moved, undisputed
-    ex = (
-        actions.sort("ex_date")
-        .join_asof(
-            bars.select("symbol", "date", bar="date").sort("date"),
-            left_on="ex_date",
-            right_on="date",
-            by="symbol",
-            strategy="forward",
-            check_sortedness=False,
-        )
-        .group_by("symbol", pl.col("bar").alias("date"))
-        .agg(pl.len(), pl.col("cash").sum(), new=(pl.col("bonus") + pl.col("transfer")).sum())
-        .filter(pl.col("len") == 1)  # two in one suspension: the factor knows their order
-    )
-    told = bars.select("symbol", "date").join(ex, on=["symbol", "date"], how="left", maintain_order="left")
-    cash, new = told["cash"].to_numpy(), told["new"].to_numpy()
-    exact = np.floor((reference - cash) / (1 + new) * 100 + 0.5 + 1e-6) / 100
-    near = 0.005 + 1e-9 + reference * FACTOR_ROUNDING * (1 / before + 1 / now)  # a factor may know no fen
-    differs = np.abs(exact - reference * step) > near  # false where either is NaN
-    return np.where((exact > 0) & (~differs | (step == 1.0)), exact, moved), differs
-
-
-def _doubtful_references(bars: pl.DataFrame) -> pl.Series:
-    """Whether the reference of a bar was counted by an ex-reference formula that the rule book marks."""
-    doubtful = np.zeros(bars.height, dtype=bool)
-    previous = pl.col("close").shift(1).over("symbol")
-    ex = bars.select((pl.col("reference") != previous).fill_null(value=False)).to_series().arg_true()
-    found = match(panel(bars[ex]), ("ex_reference_price_formula",))
-    marked = [row is None or row.doubtful for (row,) in found.rows]
-    doubtful[ex.to_numpy()] = np.array(marked, dtype=bool)[found.index]
-    return pl.Series(doubtful)
 
 
 def _statuses(bars: pl.DataFrame, names: pl.DataFrame | None) -> pl.Series:

@@ -26,7 +26,6 @@ from data_cache.symbols import Symbol
 from data_cache.vendors import Absent, Drift
 
 __all__ = [
-    "FIRST_SESSION",
     "INDICES",
     "PROVIDERS",
     "Fetched",

@@ -9,7 +9,8 @@ from functools import partial
 import polars as pl
 
 from data_cache import akshare_bars, akshare_lists
-from data_cache.akshare_bars import FIRST_SESSION, INDICES, PROVIDERS
+from data_cache.akshare_bars import INDICES, PROVIDERS
+from data_cache.calendar import FIRST_SESSION
 from data_cache.errors import AshareError
 from data_cache.refresh_run import Run
 from data_cache.rulebook import board

@@ -16,9 +16,8 @@ import polars as pl
 import stamina
 
 from data_cache import refresh_log
-from data_cache.akshare_bars import FIRST_SESSION
 from data_cache.akshare_lists import EXCHANGES
-from data_cache.calendar import SHANGHAI_CLOSE, last_closed_session
+from data_cache.calendar import FIRST_SESSION, SHANGHAI_CLOSE, last_closed_session
 from data_cache.database import reading, writing
 from data_cache.errors import StoreBusy
 from data_cache.puts import Written

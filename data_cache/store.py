@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -27,37 +26,17 @@ from data_cache.bar_puts import put_bars
 from data_cache.calendar import as_day, xshg_sessions
 from data_cache.database import query, reading, scalar, writing
 from data_cache.errors import NoData, StorageError, UnknownName, UnknownSymbol, UsageError
+from data_cache.note_puts import NoteLike, put_events, put_note, withdraw_notes
 from data_cache.panel import FIELDS, Panel
 from data_cache.puts import Transaction, Written
 from data_cache.symbols import parse_all
-from data_cache.tables import TABLES, VERSION, Table, apply, create, decode, encode, rows_at
+from data_cache.tables import TABLES, VERSION, Table, create, decode, encode, rows_at
 from data_cache.witness import put_factors
 
-__all__ = ["NoteLike", "Panel", "Store", "Written"]
+__all__ = ["Panel", "Store", "Written"]
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 Day = dt.date | str | None
-
-
-class NoteLike(Protocol):
-    """What ``put_note`` needs to know of a note; the columns of the schema ``Notes``."""
-
-    @property
-    def note_id(self) -> str: ...  # noqa: D102 - a column of Notes
-    @property
-    def sha256(self) -> str: ...  # noqa: D102 - a column of Notes
-    @property
-    def path(self) -> str | None: ...  # noqa: D102 - a column of Notes
-    @property
-    def title(self) -> str | None: ...  # noqa: D102 - a column of Notes
-    @property
-    def source(self) -> str | None: ...  # noqa: D102 - a column of Notes
-    @property
-    def speaker(self) -> str | None: ...  # noqa: D102 - a column of Notes
-    @property
-    def published_at(self) -> dt.datetime: ...  # noqa: D102 - a column of Notes
-    @property
-    def text(self) -> str: ...  # noqa: D102 - a column of Notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -496,18 +475,8 @@ class Store:
             sources: those whose complete set of events this is: their other live events are withdrawn (kept as
                 revisions). None: those sources of the frame that are notes.
         """
-        table = TABLES["events"]
-        with self._write("extract", None) as (transaction, connection):
-            done = transaction.put(table, frame)
-            if sources is None:
-                sources = frame["source"].unique().to_list()
-                notes = query(connection, "SELECT note_id FROM notes")["note_id"]
-                sources = [s for s in sources if s in set(notes)]
-            live = query(connection, "SELECT event_id, source FROM events")
-            gone = live.filter(
-                pl.col("source").is_in(list(sources)), ~pl.col("event_id").is_in(frame["event_id"].to_list())
-            )
-            return done + _withdraw(transaction, table, gone)
+        with self._write("extract", None) as (transaction, _):
+            return put_events(transaction, frame, sources)
 
     def put_note(self, note: NoteLike | Mapping[str, object] | pl.DataFrame) -> Written:
         """Store a note.
@@ -515,25 +484,13 @@ class Store:
         An earlier reading of the same file (the same path, kept whole; of notes without one the same id before its
         hash) whose content differs is withdrawn together with its events.
         """
-        table = TABLES["notes"]
-        frame = _note_frame(note)
-        with self._write("read_note", None) as (transaction, connection):
-            done = transaction.put(table, frame)
-            live = query(connection, "SELECT note_id, path, sha256 FROM notes")
-            row = frame.row(0, named=True)
-            if (row["note_id"], row["sha256"]) not in set(live.select("note_id", "sha256").iter_rows()):
-                return done  # it was refused, so it replaces nothing
-            earlier = [
-                old["note_id"]
-                for old in live.iter_rows(named=True)
-                if old["sha256"] != row["sha256"] and _same_file(old, row)
-            ]
-            return done + _withdraw_notes(transaction, earlier)
+        with self._write("read_note", None) as (transaction, _):
+            return put_note(transaction, note)
 
     def withdraw_notes(self, note_ids: Collection[str]) -> Written:
         """Withdraw notes and their events; both stay readable as of before."""
         with self._write("withdraw_note", None) as (transaction, _):
-            return _withdraw_notes(transaction, note_ids)
+            return withdraw_notes(transaction, note_ids)
 
     def _put_table(
         self, name: str, frame: pl.DataFrame, source: str, fetched_at: dt.datetime | None
@@ -607,41 +564,6 @@ def _moment(text: str) -> dt.datetime:
             f"as_of is {text!r}; needs a snapshot id (see `ashare status`), a date, or a time with its zone, "
             "e.g. 2025-09-01T18:00+08:00"
         ) from None
-
-
-def _withdraw(transaction: Transaction, table: Table, keys: pl.DataFrame) -> Written:
-    if keys.height:
-        apply(transaction.connection, table, transaction.number(table.name), ended=keys)
-    return Written(revised=keys.height)
-
-
-def _withdraw_notes(transaction: Transaction, note_ids: Collection[str]) -> Written:
-    gone = pl.DataFrame({"note_id": list(note_ids)}, schema={"note_id": pl.String})
-    events = query(transaction.connection, "SELECT event_id, source FROM events")
-    _withdraw(transaction, TABLES["events"], events.filter(pl.col("source").is_in(gone["note_id"].to_list())))
-    return _withdraw(transaction, TABLES["notes"], gone)
-
-
-def _note_frame(note: NoteLike | Mapping[str, object] | pl.DataFrame) -> pl.DataFrame:
-    if isinstance(note, pl.DataFrame):
-        return note
-    columns = TABLES["notes"].columns()
-    get = note.get if isinstance(note, Mapping) else lambda name: getattr(note, name, None)
-    row = {name: get(name) for name in columns}
-    row["ingested_at"] = row["ingested_at"] or _now()
-    if row["path"] is not None:
-        row["path"] = str(Path(str(row["path"])).resolve())
-    return pl.DataFrame([row], schema=columns)
-
-
-def _same_file(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether two stored notes were read from one file, or, of notes without one, by one name."""
-    one_name = old["note_id"].rpartition("-")[0] == new["note_id"].rpartition("-")[0]
-    if old["path"] is None or new["path"] is None:
-        return one_name and old["path"] is new["path"]
-    was, now = Path(old["path"]), Path(new["path"])
-    # a store of long ago kept paths as they were given, wherever the reader stood
-    return was == now or (one_name and not was.is_absolute() and was.name == now.name)
 
 
 def _basis(basis: str) -> str:

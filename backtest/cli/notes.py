@@ -132,7 +132,7 @@ def _store_all(
     ) as progress:
         for read in progress.track(notes, description="reading notes"):
             try:
-                note, stored, copied = shelf.find(read)
+                note, stored, copied = shelf.settle(read)
                 if stored is not None and copied:
                     done.append({"note": note.note_id, "status": f"copy of {stored['note_id']}", "events": 0})
                     if has_review(note) or note.published_at != stored["published_at"]:
@@ -182,9 +182,6 @@ def _store_one(
     same = stored is not None and all(
         stored[k] == getattr(note, k) for k in ("sha256", "title", "source", "speaker", "published_at")
     )
-    placed = stored is not None and stored["path"] == str(Path(note.path or "").resolve())
-    if same and not placed:
-        shelf.put(note)  # the file was moved
     if same and not has_review(note) and made_by.get(note.note_id, "").partition(" ")[0] == extractor:
         return {"note": note.note_id, "status": "unchanged", "events": 0}
     if where is None:

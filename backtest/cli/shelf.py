@@ -30,13 +30,13 @@ class Shelf:
         for row in self._rows.values():
             self._index(row)
 
-    def find(self, note: Note) -> tuple[Note, dict[str, Any] | None, bool]:
+    def settle(self, note: Note) -> tuple[Note, dict[str, Any] | None, bool]:
         """A note just read as the store knows it.
 
         Returns:
-            The note, under the id its text is stored by; the stored row of that text, or None where it is new; and
-            whether the file is a copy of the one that row was read from. What the store has of the same text a second
-            time, and what a copy's file said before, is withdrawn.
+            The note, under the id its text is stored by; the stored row of that text, or None where the file is to be
+            read anew, having none or having moved; and whether it is a copy of the one that row was read from. What
+            the store has of the same text a second time, and what a copy's file said before, is withdrawn.
         """
         here = _whole(note.path)
         rows = [self._rows[i] for i in sorted(self._by_text.get(note.sha256, ()))]
@@ -51,7 +51,7 @@ class Shelf:
             self._withdraw(gone | self._by_file.get(here, set()) - {kept["note_id"]})
             return note, kept, True
         self._withdraw(gone)
-        return dataclasses.replace(note, note_id=kept["note_id"]), kept, False
+        return dataclasses.replace(note, note_id=kept["note_id"]), kept if kept in mine else None, False
 
     def put(self, note: Note) -> None:
         """Store a note; what its file said before is withdrawn."""
